@@ -1,0 +1,637 @@
+"""The only door to the engine for pages and other programs.
+
+Plain data goes in and comes out: text, numbers, tuples, frozen models, NumPy arrays. Nothing
+here imports torch; what needs it is done by the job process, and a caller never waits for it.
+Ids, paths and files that came from a form or a URL are checked here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from engine.errors import DistillError, SpecError, WorkspaceError
+from engine.events import CostMeasured, Evaluated, Note, Prepared, RunEnded, SpotsCounted
+from engine.runs import control
+from engine.runs.control import Command
+from engine.runs.disk import replace_file
+from engine.runs.executors.process import ProcessExecutor
+from engine.runs.experiment import (
+    Experiment,
+    Member,
+    Planned,
+    create_experiment,
+    expand,
+    find_baseline,
+    read_experiment,
+)
+from engine.runs.folder import Meta, RunFolder, Workspace
+from engine.runs.heartbeat import Beat, read_heartbeat
+from engine.runs.job_process import JobProcess, JobState
+from engine.runs.life import Status
+from engine.runs.presets import Preset, find_preset, load_presets
+from engine.runs.queue import RunQueue
+from engine.runs.scheduler import Scheduler
+from engine.runs.summary import Cost, Figures, Labels, Summary, summaries, summary_of_run
+from engine.runs.view import Curve, RunView, fold
+from engine.spec import Choice, NetChoice, RunSpec, Schedule, parse_spec, read_spec
+
+__all__ = [
+    "Active",
+    "Beat",
+    "Choice",
+    "Command",
+    "Cost",
+    "CostMeasured",
+    "Curve",
+    "DistillError",
+    "Evaluated",
+    "Evidence",
+    "Experiment",
+    "Figures",
+    "JobState",
+    "Labels",
+    "Machine",
+    "Member",
+    "Meta",
+    "NetChoice",
+    "Note",
+    "Prepared",
+    "Preset",
+    "RunCard",
+    "RunEnded",
+    "RunSpec",
+    "RunView",
+    "Schedule",
+    "SpecError",
+    "SpotsCounted",
+    "Status",
+    "Studio",
+    "Summary",
+    "WorkspaceError",
+    "parse_spec",
+    "read_spec",
+    "studio",
+]
+
+ENGINE = Path(__file__).resolve().parent
+PRESETS = ENGINE / "presets"
+SHIPPED = ENGINE.parent / "assets" / "teachers"
+NEEDED_BYTES = 500_000_000  # below it a run would soon fill the disk
+VIEWS_KEPT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """A run that a worker holds now, or that waits in the queue."""
+
+    id: str
+    title: str
+    status: Status
+    share_done: float  # 0 to 1
+    seconds_left: float | None  # None: not yet known
+    samples_per_second: float
+    silent_seconds: float  # since the worker's last sign of life
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Accuracies from 0 to 1 on one split; None where nothing was measured.
+
+    gain: student - alone. recovered: gain / (teacher - alone), where the teacher is better.
+    """
+
+    split: str
+    teacher: float | None
+    alone: float | None
+    student: float | None
+    best: float | None  # the student at its best epoch
+    baseline: str  # id of the run that `alone` comes from
+    published: Mapping[str, float]
+    published_source: str
+
+    @property
+    def gain(self) -> float | None:
+        return None if self.student is None or self.alone is None else self.student - self.alone
+
+    @property
+    def recovered(self) -> float | None:
+        if self.gain is None or self.teacher is None or self.alone is None:
+            return None
+        gap = self.teacher - self.alone
+        return self.gain / gap if gap > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class RunCard:
+    """One run as its page shows it."""
+
+    id: str
+    status: Status
+    meta: Meta
+    spec: RunSpec | None  # None: the folder cannot be read, `problem` says why
+    problem: str
+    experiment: Experiment | None
+    environment: Mapping[str, Any]
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What this machine offers; sizes in bytes."""
+
+    cores: int
+    memory: int
+    memory_free: int
+    disk_free: int
+    gpus: int
+    workspace: str
+
+
+class Studio:
+    """One workspace: its runs, its queue, and (where it is started) its engine.
+
+    Args:
+        path: the workspace folder.
+
+    Raises:
+        WorkspaceError: the workspace cannot be used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._workspace = Workspace.open(path)
+        self._queue = RunQueue(self._workspace)
+        self._jobs = JobProcess(self._workspace)
+        self._scheduler: Scheduler | None = None
+        self._views: OrderedDict[str, tuple[RunView, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    # The engine
+
+    def start(self, *, demo: bool = False) -> None:
+        """Start the engine thread; on an empty workspace it may begin with the demo.
+
+        Raises:
+            WorkspaceError: another server owns the workspace.
+        """
+        scheduler = Scheduler(self._workspace, ProcessExecutor(self._workspace))
+        scheduler.start()
+        self._scheduler = scheduler
+        if demo and not self._workspace.runs():
+            self.launch_preset("demo")
+        self.catalogue()
+
+    def stop(self) -> None:
+        """Let the workers save and end, then give the workspace back."""
+        if self._scheduler is not None:
+            self._scheduler.stop()
+            self._scheduler = None
+        self._jobs.stop()
+
+    def is_working(self) -> bool:
+        """Whether this process runs the engine of the workspace."""
+        return self._scheduler is not None
+
+    def warm_up(self) -> None:
+        """Let a worker get ready, because a run is likely to be asked for soon."""
+        if self._scheduler is not None:
+            self._scheduler.warm_up()
+
+    def machine(self) -> Machine:
+        """Cores, memory and disk of this machine; GPUs as far as their driver shows them."""
+        memory = psutil.virtual_memory()
+        return Machine(
+            cores=len(os.sched_getaffinity(0)),
+            memory=memory.total,
+            memory_free=memory.available,
+            disk_free=self._workspace.free_bytes(),
+            gpus=len([*Path("/dev").glob("nvidia[0-9]*")]),
+            workspace=str(self._workspace.path),
+        )
+
+    # What can be chosen
+
+    def catalogue(self) -> Mapping[str, Any] | None:
+        """Every registered part as plain data; None while it is being made.
+
+        {"nets" | "datasets" | "distillers" | "methods" | "policies": [{"name", "title",
+        "source", "help", "aliases", "knobs": {knob: JSON schema}, "facts": {...}}],
+        "folders": [...]}; it is kept under the hash of the engine's sources.
+        """
+        path, digest = self._workspace.path / "catalogue.json", _sources_hash()
+        if (kept := _read_mapping(path)).get("hash") == digest:
+            found: Mapping[str, Any] = kept["catalogue"]
+            return found
+        state = self._jobs.ask("catalogue", {})
+        if state.status != "done":
+            return None
+        replace_file(path, json.dumps({"hash": digest, "catalogue": state.value}).encode())
+        made: Mapping[str, Any] = state.value
+        return made
+
+    def presets(self) -> tuple[Preset, ...]:
+        """Ready-made experiments, the demo first."""
+        return load_presets(PRESETS)
+
+    def shipped(self) -> tuple[str, ...]:
+        """Names of the teachers that come with the program, for weights `shipped:NAME`."""
+        return tuple(sorted(path.stem for path in SHIPPED.glob("*.safetensors")))
+
+    # Short work that needs torch: ask again at the next tick, never wait
+
+    def folders(self) -> JobState:
+        """The data sets found below DISTILL_DATA.
+
+        value: [{"name", "path", "data", "splits", "num_classes"}]
+        """
+        return self._jobs.ask("folders", {})
+
+    def check(self, plain: Mapping[str, Any]) -> JobState:
+        """Whether a spec can run, and what it costs.
+
+        value: {"errors": [{"where", "message"}], "warnings": [{"where", "message"}],
+        "spots": [{"name"}], "costs": {"teacher" | "student": CostMeasured as a mapping},
+        "data": {"name", "classes", "input_shape", "splits": {split: images}, "notes"}}
+        """
+        return self._jobs.ask("check", {"spec": dict(plain)})
+
+    def pairs(self, plain: Mapping[str, Any]) -> JobState:
+        """Which nets can be the student of the spec's teacher, method and distiller.
+
+        value: {net: "" or the reason why it cannot}
+        """
+        return self._jobs.ask("pairs", {"spec": dict(plain)})
+
+    def estimate(self, plain: Mapping[str, Any]) -> JobState:
+        """How long a spec takes, from a few seconds of real steps.
+
+        value: {"step_seconds", "seconds", "steps", "memory_bytes", "disk_bytes", "device"}
+        """
+        return self._jobs.ask("estimate", {"spec": dict(plain)})
+
+    def check_teacher(self, plain: Mapping[str, Any]) -> JobState:
+        """The import report of the spec's teacher, and its accuracy on the spec's data.
+
+        value: {"net": the choice with the knobs that fit, "report": {"rows": [{"status", "key",
+        "stored", "shape", "stored_shape"}], "matched", "missing", "unexpected", "wrong_shape",
+        "renamed"}, "facts", "figures": {"accuracy", "loss"}, "split", "samples"}
+        """
+        return self._jobs.ask("teacher_check", {"spec": dict(plain)})
+
+    def samples(self, plain: Mapping[str, Any]) -> JobState:
+        """Eight images of a data set with their class names, and its class counts.
+
+        value: {"images": [PNG in base64], "labels": [...], "counts": {class: images}, "name",
+        "classes", "input_shape", "splits", "notes"}
+        """
+        return self._jobs.ask("samples", {"data": dict(plain)})
+
+    # Asking for runs
+
+    def launch(
+        self,
+        spec: RunSpec,
+        *,
+        name: str,
+        axes: Mapping[str, Sequence[Any]] | None = None,
+        with_baseline: bool = False,
+        teacher_first: RunSpec | None = None,
+    ) -> Experiment:
+        """Queue a run, or one run for each combination of axes, and what they compare with.
+
+        Args:
+            axes: path -> values, as in {"seed": (0, 1, 2)}.
+            with_baseline: add the student alone, for each seed.
+            teacher_first: train this net before, and let the runs distil from it.
+
+        Raises:
+            SpecError, WorkspaceError: with a sentence; nothing is queued then.
+        """
+        planned: list[Planned] = []
+        if teacher_first is not None:
+            planned.append(Planned("teacher", "teacher", {}, teacher_first))
+            spec = spec.replace(**{"teacher.weights": "run:0"})
+        planned += expand(spec, axes or {}, with_baseline)
+        self._require_room()
+        return create_experiment(self._workspace, name, planned)
+
+    def launch_preset(self, name: str) -> Experiment:
+        """Queue a preset's runs; a teacher that should be shipped but is missing is trained."""
+        self._require_room()
+        return launch_preset(self._workspace, name)
+
+    def continue_longer(self, run_id: str, epochs: int) -> Experiment:
+        """A new run that starts from a finished one's student."""
+        folder = self._workspace.run(run_id)
+        longer = folder.spec().replace(
+            **{"student.weights": f"run:{run_id}", "schedule.epochs": epochs}
+        )
+        return self.launch(longer, name=f"{folder.meta().name} +{epochs} epochs")
+
+    # The life of runs
+
+    def send(self, run_id: str, command: Command) -> None:
+        """Tell a run to pause, continue, stop, stop_after_epoch, save or evaluate."""
+        control.send(self._workspace.run(run_id), command)
+
+    def resume(self, run_id: str) -> None:
+        """Queue a stopped, interrupted or failed run again; it goes on where it was saved."""
+        self._queue.add(run_id)
+
+    def force_stop(self, run_id: str) -> None:
+        """End the worker process of a run at once; what was not saved is lost.
+
+        Raises:
+            WorkspaceError: this process does not run the engine, or did not start the run.
+        """
+        if self._scheduler is None:
+            raise WorkspaceError("another server runs the engine; force the stop there")
+        self._scheduler.force_stop(run_id)
+
+    def queued(self) -> tuple[str, ...]:
+        """Ids of the waiting runs, first to start first."""
+        return self._queue.list()
+
+    def move_in_queue(self, run_id: str, to: int) -> None:
+        self._queue.move(run_id, to)
+
+    def unqueue(self, run_id: str) -> None:
+        """Take a waiting run off the queue; it reads `stopped`."""
+        self._queue.remove(run_id)
+
+    def delete(self, run_id: str) -> None:
+        """Move a run to the trash.
+
+        Raises:
+            WorkspaceError: it is running.
+        """
+        self._workspace.trash(run_id)
+
+    def rename(self, run_id: str, **changes: Any) -> Meta:
+        """Change name, tags or notes."""
+        return self._workspace.run(run_id).update_meta(**changes)
+
+    # Reading
+
+    def runs(self) -> tuple[Summary, ...]:
+        """Every run, newest first; unreadable ones too."""
+        return summaries(self._workspace)
+
+    def run(self, run_id: str) -> RunCard:
+        """One run.
+
+        Raises:
+            WorkspaceError: there is no such run.
+        """
+        folder = self._workspace.run(run_id)
+        spec, meta, problem, experiment = None, Meta(), "", None
+        try:
+            meta, spec = folder.meta(), folder.spec()
+            if meta.experiment:
+                experiment = read_experiment(self._workspace, meta.experiment)
+        except DistillError as error:
+            problem = str(error)
+        return RunCard(
+            id=run_id,
+            status=folder.status(),
+            meta=meta,
+            spec=spec,
+            problem=problem,
+            experiment=experiment,
+            environment=folder.environment(),
+            size_bytes=folder.size_bytes(),
+        )
+
+    def view(self, run_id: str) -> RunView:
+        """What the run's log tells so far; only what is new is read."""
+        folder = self._workspace.run(run_id)
+        with self._lock:
+            view, offset = self._views.pop(run_id, (RunView(), 0))
+            events, offset, _ = folder.log.read(offset)
+            view = fold(view, events)
+            self._views[run_id] = (view, offset)
+            while len(self._views) > VIEWS_KEPT:
+                self._views.popitem(last=False)
+        return view
+
+    def active(self) -> tuple[Active, ...]:
+        """Runs that a worker holds, whoever started them, then those that wait."""
+        working = ("preparing", "running", "paused", "stopping")
+        found = {one.id: one for one in self.runs() if one.status in (*working, "queued")}
+        alive = [run_id for run_id, one in found.items() if one.status in working]
+        waiting = [run_id for run_id in self.queued() if run_id in found]
+        return tuple(self._active(found[run_id]) for run_id in dict.fromkeys([*alive, *waiting]))
+
+    def heartbeat(self, run_id: str) -> Beat | None:
+        """What the run's worker last said of itself."""
+        return read_heartbeat(self._workspace.run(run_id))
+
+    def experiment(self, experiment_id: str) -> Experiment | None:
+        """One experiment; None where it is gone."""
+        try:
+            return read_experiment(self._workspace, experiment_id)
+        except WorkspaceError:
+            return None
+
+    def evidence(self, run_id: str) -> Evidence:
+        """Teacher, student alone and student taught on one split, last weights.
+
+        The student alone is the one of the run's experiment with the run's seed, else the
+        newest finished run of the same student, data, schedule and seed.
+        """
+        folder = self._workspace.run(run_id)
+        own = summary_of_run(folder)
+        alone = own if own.role == "alone" else self._baseline(folder, own)
+        is_tested = own.figures.last_test is not None
+        split = "test" if is_tested else "validation"
+
+        def figure(one: Summary | None, name: str) -> float | None:
+            return getattr(one.figures, f"{name}_{split}") if one is not None else None
+
+        is_taught = own.role not in ("alone", "teacher")
+        return Evidence(
+            split=split,
+            teacher=figure(own, "last" if own.role == "teacher" else "teacher"),
+            alone=figure(alone, "last"),
+            student=figure(own, "last") if is_taught else None,
+            best=figure(own, "best"),
+            baseline=alone.id if alone is not None and alone is not own else "",
+            published={},
+            published_source="",
+        )
+
+    def log_text(self, run_id: str, *, tail: int = 20_000) -> str:
+        """The end of what the worker printed, `tail` bytes at most."""
+        return self._workspace.run(run_id).log_text(tail)
+
+    def files(self, run_id: str) -> tuple[tuple[str, int], ...]:
+        """(path below the run's folder, bytes) of what the run keeps."""
+        root = self._workspace.run(run_id).path
+        found = sorted(path for path in root.rglob("*") if path.is_file())
+        return tuple(
+            (str(path.relative_to(root)), path.stat().st_size)
+            for path in found
+            if path.suffix not in (".lock", ".tmp")
+        )
+
+    def file(self, run_id: str, name: str) -> Path:
+        """One of these files.
+
+        Raises:
+            WorkspaceError: the run keeps no file of this name.
+        """
+        if name not in dict(self.files(run_id)):
+            raise WorkspaceError(f"run {run_id} has no file {name!r}")
+        return self._workspace.run(run_id).path / name
+
+    def save_draft(self, plain: Mapping[str, Any]) -> None:
+        """Keep what the Distill page holds."""
+        replace_file(self._workspace.drafts / "distill.json", json.dumps(dict(plain)).encode())
+
+    def draft(self) -> Mapping[str, Any]:
+        """What save_draft kept, or nothing."""
+        return _read_mapping(self._workspace.drafts / "distill.json")
+
+    # Inside
+
+    def _active(self, one: Summary) -> Active:
+        beat = read_heartbeat(self._workspace.run(one.id))
+        view = self.view(one.id)
+        speed = view.speed or (beat.samples_per_second if beat else 0.0)
+        total, done = view.total_steps, view.steps_done
+        batch = self._workspace.run(one.id).spec().schedule.batch
+        left = (total - done) * batch / speed if speed and total else None
+        return Active(
+            id=one.id,
+            title=one.name,
+            status=one.status,
+            share_done=done / total if total else 0.0,
+            seconds_left=left,
+            samples_per_second=speed,
+            silent_seconds=time.time() - beat.time if beat else 0.0,
+        )
+
+    def _baseline(self, folder: RunFolder, own: Summary) -> Summary | None:
+        experiment = self.experiment(own.experiment)
+        for member in experiment.runs if experiment else ():
+            if member.role == "alone":
+                alone = self._summary(member.run)
+                if alone is not None and alone.baseline_hash == own.baseline_hash:
+                    return alone
+        found = find_baseline(self._workspace, folder.spec())
+        return summary_of_run(found) if found else None
+
+    def _summary(self, run_id: str) -> Summary | None:
+        try:
+            return summary_of_run(self._workspace.run(run_id))
+        except WorkspaceError:
+            return None
+
+    def _require_room(self) -> None:
+        free = self._workspace.free_bytes()
+        if free < NEEDED_BYTES:
+            raise WorkspaceError(
+                f"only {free / 1e9:.1f} GB are free on the disk of the workspace;"
+                f" a run needs {NEEDED_BYTES / 1e9:.1f} GB.",
+                hint="Delete runs or empty the trash folder of the workspace.",
+            )
+
+
+def launch_preset(
+    workspace: Workspace,
+    name: str,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    check: Callable[[RunSpec], None] | None = None,
+    is_queued: bool = True,
+) -> Experiment:
+    """Plan a preset's runs; a teacher that should be shipped but is missing is trained first.
+
+    Args:
+        settings: paths that are set in every run, as in {"schedule.epochs": 2}.
+        check: raises where a spec names what does not exist.
+        is_queued: False leaves the runs to the caller.
+
+    Raises:
+        SpecError: there is no such preset, or a setting is not allowed.
+    """
+    preset = find_preset(load_presets(PRESETS), name)
+    planned = [
+        plan._replace(spec=plan.spec.replace(**(settings or {}))) for plan in preset.planned()
+    ]
+    if check is not None:
+        for plan in planned:
+            check(plan.spec)
+    planned = _with_missing_teachers(planned)
+    return create_experiment(
+        workspace,
+        preset.title,
+        planned,
+        preset=preset.name,
+        note=preset.note,
+        is_queued=is_queued,
+    )
+
+
+def _with_missing_teachers(planned: list[Planned]) -> list[Planned]:
+    """Train what should be shipped but is not there, by the recipe beside it."""
+    for plan in planned:
+        teacher = plan.spec.teacher
+        name = teacher.weights.removeprefix("shipped:") if teacher else ""
+        recipe = SHIPPED / f"{name}.yaml"
+        if name and recipe.is_file() and not recipe.with_suffix(".safetensors").is_file():
+            first = Planned("teacher", "teacher", {}, parse_spec(recipe.read_text()))
+            rest = [_taught_by_first(one, f"shipped:{name}") for one in planned]
+            return [first, *rest]
+    return planned
+
+
+def _taught_by_first(plan: Planned, weights: str) -> Planned:
+    if plan.spec.teacher is None or plan.spec.teacher.weights != weights:
+        return plan
+    return plan._replace(spec=plan.spec.replace(**{"teacher.weights": "run:0"}))
+
+
+def studio(path: Path | None = None) -> Studio:
+    """The studio of a workspace, one for each process and folder.
+
+    Args:
+        path: the workspace; None: DISTILL_WORKSPACE, else ./workspace.
+
+    Raises:
+        WorkspaceError: the workspace cannot be used.
+    """
+    return _studio_at(Workspace.open(path).path)
+
+
+@cache
+def _studio_at(path: Path) -> Studio:
+    return Studio(path)
+
+
+def _sources_hash() -> str:
+    """Changes with any source of the engine, and with where data sets are looked for."""
+    found = hashlib.sha256(os.environ.get("DISTILL_DATA", "").encode())
+    for path in sorted(ENGINE.rglob("*.py")):
+        found.update(f"{path.relative_to(ENGINE)} {path.stat().st_mtime_ns}".encode())
+    return found.hexdigest()[:16]
+
+
+def _read_mapping(path: Path) -> dict[str, Any]:
+    """A JSON file that may be missing or spoilt: then nothing."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,215 @@
+"""From a spec to what it names: data, nets, method. Used by runs and by jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from engine.data import DATASETS, DataSet
+from engine.data.batch import Batches
+from engine.data.data_root import data_choice, find_root
+from engine.data.device_loader import training_batches
+from engine.distillers import DISTILLERS
+from engine.errors import DistillError, SpecError, WeightsError
+from engine.methods import METHODS, POLICIES, Materials, Method
+from engine.nets import NETS, StagedNet, Tap, build_net, taps_of
+from engine.nets.freeze import freeze
+from engine.nets.weights import ImportReport, load_weights
+from engine.registry import Registry
+from engine.seeding import seed_for
+from engine.spec import Choice, NetChoice, RunSpec
+
+SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "teachers"
+EVALUATION_BATCH = 250
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A net and what was loaded into it; None where its weights are random."""
+
+    net: StagedNet
+    report: ImportReport | None
+
+
+def check_parts(spec: RunSpec) -> None:
+    """Whether every part exists, has these knobs, and is used by the method.
+
+    Raises:
+        SpecError: with the path of the setting in `where`.
+    """
+    for path, registry, choice in (
+        ("data", DATASETS, data_choice(spec.data)),
+        ("teacher", NETS, spec.teacher),
+        ("student", NETS, spec.student),
+        ("method", METHODS, spec.method),
+        ("distiller", DISTILLERS, spec.distiller),
+        ("policy", POLICIES, spec.policy),
+    ):
+        if choice is not None:
+            with located(path):
+                registry[choice.name].check(choice.knobs)
+    needs = METHODS[spec.method.name].facts["needs"]
+    for part in ("teacher", "distiller", "policy"):
+        given = getattr(spec, part) is not None
+        if part in needs and not given:
+            raise SpecError(f"method {spec.method.name} needs a {part}", where=part)
+        if given and part not in needs:
+            raise SpecError(f"method {spec.method.name} uses no {part}; leave it out", where=part)
+
+
+class located:  # noqa: N801
+    """A context in which a DistillError without a place belongs to one setting."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, DistillError) and not error.where:
+            error.where = self._where
+
+
+def load_data(choice: Choice, seed: int) -> DataSet:
+    """Read or draw a data set.
+
+    Raises:
+        DataError, SpecError: with a sentence.
+    """
+    with located("data"):
+        choice = data_choice(choice)
+        return DATASETS[choice.name].make(find_root(), seed, knobs=choice.knobs)
+
+
+def weights_source(choice: NetChoice, runs: Path) -> str:
+    """`none`, `DEFAULT` or the path of the file that a net's weights come from.
+
+    Args:
+        runs: the folder of all runs, for `run:ID`.
+
+    Raises:
+        WeightsError: the named weights do not exist.
+    """
+    kind, _, name = choice.weights.partition(":")
+    if kind == "shipped":
+        path = SHIPPED / f"{name}.safetensors"
+        if not path.is_file():
+            known = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.safetensors"))) or "none"
+            raise WeightsError(f"no weights {name!r} are shipped; there are: {known}")
+        return str(path)
+    if kind == "run":
+        path = runs / name / "artefacts" / "student_best.safetensors"
+        if not name.replace("-", "").isalnum() or not path.is_file():
+            raise WeightsError(f"run {name} has no finished student to start from")
+        return str(path)
+    return choice.weights
+
+
+def make_net(choice: NetChoice, data: DataSet, *, runs: Path, seed: int) -> Loaded:
+    """A net for a data set, with the weights that its choice names.
+
+    Raises:
+        SpecError, WeightsError: with a sentence.
+    """
+    num_classes = len(data.classes)
+    net = build_net(
+        choice.name,
+        choice.knobs,
+        num_classes=num_classes,
+        input_shape=data.input_shape,
+        seed=seed_for(seed, "weights", choice.name),
+    )
+    source = weights_source(choice, runs)
+    report = load_weights(net, source, name=NETS[choice.name].name, num_classes=num_classes)
+    return Loaded(net, report)
+
+
+def make_teacher(
+    spec: RunSpec, data: DataSet, *, runs: Path, device: torch.device
+) -> Loaded | None:
+    """The frozen teacher on its device; None where the spec has none.
+
+    Raises:
+        SpecError, WeightsError: it cannot be built, or has no weights.
+    """
+    if spec.teacher is None:
+        return None
+    with located("teacher"):
+        if spec.teacher.weights == "none":
+            raise WeightsError(
+                f"the teacher {spec.teacher.name} has no weights: it would teach noise",
+                hint="Give a file, or train it first.",
+                where="teacher.weights",
+            )
+        loaded = make_net(spec.teacher, data, runs=runs, seed=spec.seed)
+    return Loaded(freeze(loaded.net.to(device)), loaded.report)
+
+
+def net_taps(choice: NetChoice | None, data: DataSet) -> Mapping[str, Tap]:
+    """The taps of a net for a data set; none for no net."""
+    if choice is None:
+        return {}
+    return taps_of(
+        choice.name, choice.knobs, num_classes=len(data.classes), input_shape=data.input_shape
+    )
+
+
+def make_method(
+    spec: RunSpec,
+    data: DataSet,
+    student: StagedNet,
+    teacher: StagedNet | None,
+    *,
+    device: torch.device,
+    batches: Batches | None = None,
+) -> Method:
+    """The method of a spec with all that it arranges; its own weights are drawn by seed.
+
+    Raises:
+        SpecError: this pair of nets cannot be distilled this way.
+    """
+    batches = batches or training_batches(
+        data,
+        batch=spec.schedule.batch,
+        seed=spec.seed,
+        device=device,
+        drop_last=spec.schedule.drop_last,
+    )
+    materials = Materials(
+        student=student,
+        teacher=teacher,
+        student_taps=net_taps(spec.student, data),
+        teacher_taps=net_taps(spec.teacher, data),
+        is_same_family=is_same_family(spec),
+        data=batches,
+        num_classes=len(data.classes),
+        distiller=_builder(DISTILLERS, spec.distiller),
+        policy=_builder(POLICIES, spec.policy),
+        schedule=spec.schedule,
+        seed=spec.seed,
+        device=device,
+        precision=getattr(torch, spec.precision),
+    )
+    torch.manual_seed(seed_for(spec.seed, "weights", "method"))
+    with located("distiller"):
+        return METHODS[spec.method.name].make(materials, knobs=spec.method.knobs)
+
+
+def _builder(registry: Registry[T], choice: Choice | None) -> Callable[..., T] | None:
+    return None if choice is None else partial(registry[choice.name].make, knobs=choice.knobs)
+
+
+def is_same_family(spec: RunSpec) -> bool:
+    """Whether teacher and student are two sizes of one design."""
+    if spec.teacher is None:
+        return False
+    families = {NETS[one.name].facts.get("family") for one in (spec.teacher, spec.student)}
+    return len(families) == 1 and None not in families

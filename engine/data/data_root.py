@@ -1,0 +1,67 @@
+"""Where data sets lie, and which are there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from engine.data.batch import DATASETS
+from engine.data.folder_layout import class_folders, split_folders
+from engine.spec import Choice
+
+# Folders of this name hold one part of a segmentation set, not the images of a class.
+NO_CLASSES = {"images", "image", "masks", "labels", "annotations"}
+
+
+def find_root() -> Path:
+    """The folder named by the environment variable DISTILL_DATA, else `data` where we run."""
+    return Path(os.environ.get("DISTILL_DATA") or "data").expanduser()
+
+
+def named_folders() -> list[dict[str, Any]]:
+    """The data sets below the root, as plain data, by name.
+
+    Each has `name`, `path`, `data` (the registered data set that reads it), `splits` and
+    `num_classes` (0 where only reading the set would tell). Folders of classes without a
+    `train` folder around them are not listed, as any folder of folders looks like that.
+    """
+    root = find_root()
+    if not root.is_dir():
+        return []
+    readers = {entry.facts["folder"]: entry for entry in DATASETS if "folder" in entry.facts}
+    found = []
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+        splits: list[str] = []
+        classes = 0
+        if folder.name in readers:
+            data = readers[folder.name].name
+            splits, classes = ["train", "test"], readers[folder.name].facts["num_classes"]
+        elif names := _classes_of_train(folder):
+            data = "image_folder"
+            splits, classes = list(split_folders(folder)), len(names)
+        else:
+            continue
+        found.append(
+            {
+                "name": folder.name,
+                "path": str(folder.resolve()),
+                "data": data,
+                "splits": splits,
+                "num_classes": classes,
+            }
+        )
+    return found
+
+
+def data_choice(choice: Choice) -> Choice:
+    """A choice of a registered data set, also where it names a folder below the root."""
+    if choice.name not in DATASETS and (find_root() / choice.name).is_dir():
+        return Choice(name="image_folder", knobs={"path": choice.name, **choice.knobs})
+    return choice
+
+
+def _classes_of_train(folder: Path) -> list[str]:
+    train = split_folders(folder).get("train")
+    names = [path.name for path in class_folders(train)] if train else []
+    return [] if NO_CLASSES & {name.lower() for name in names} else names

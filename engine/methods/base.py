@@ -1,0 +1,159 @@
+"""What a method gets, and what it owes."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from engine.data.batch import Batch, Batches
+from engine.distillers.base import Distiller, Setting
+from engine.nets.staged import StagedNet, Tap
+from engine.registry import Registry
+from engine.spec import Schedule
+from engine.training.phase import Descend, Learner, Lesson, Phase
+from engine.training.schedule import rate_factor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Materials:
+    """What a run lays out for its method; all nets are on the run's device.
+
+    teacher:   frozen, or None where the method needs none
+    distiller: builds the chosen distiller, or None where the method needs none
+    policy:    (width, spots) -> the chosen policy, or None
+    """
+
+    student: StagedNet
+    teacher: StagedNet | None
+    student_taps: Mapping[str, Tap]
+    teacher_taps: Mapping[str, Tap]
+    is_same_family: bool
+    data: Batches
+    num_classes: int
+    distiller: Callable[[Setting], Distiller] | None
+    policy: Callable[..., Any] | None
+    schedule: Schedule
+    seed: int
+    device: torch.device
+    precision: torch.dtype
+
+    def setting(self) -> Setting:
+        """What distillers are built with."""
+        return Setting(
+            student=self.student_taps,
+            teacher=self.teacher_taps,
+            num_samples=self.data.samples,
+            num_classes=self.num_classes,
+            seed=self.seed,
+        )
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Around nets and adapters; losses, policy and measures stay float32."""
+        enabled = self.precision is not torch.float32
+        return torch.autocast(self.device.type, dtype=self.precision, enabled=enabled)
+
+    def rate(self, epoch: int, step: int) -> float:
+        """The schedule's factor of the base rate."""
+        return rate_factor(self.schedule, epoch, step, self.data.steps)
+
+    def learner(
+        self,
+        name: str,
+        parameters: list[nn.Parameter],
+    ) -> Learner:
+        """A learner that follows the run's schedule."""
+        schedule = self.schedule
+        optimizer = torch.optim.SGD(
+            parameters,
+            lr=schedule.lr,
+            momentum=schedule.momentum,
+            nesterov=schedule.nesterov,
+            weight_decay=schedule.weight_decay,
+        )
+        return Learner(name, optimizer, self.rate)
+
+
+class Method:
+    """Arranges who learns what from whom.
+
+    Attributes:
+        modules: everything with state but the frozen teacher; checkpoints hold it.
+        nets: what is evaluated and exported, by name.
+        spots: the names of what a policy decides about, in order; empty where none does.
+    """
+
+    modules: nn.ModuleDict
+    nets: Mapping[str, StagedNet]
+    spots: tuple[str, ...] = ()
+
+    @abstractmethod
+    def plan(self) -> tuple[Phase, ...]:
+        """All phases of the run, in order."""
+
+
+METHODS: Registry[Method] = Registry("method")
+
+
+def constant(epoch: int, step: int) -> float:
+    """The rate of a learner that keeps its base rate."""
+    return 1.0
+
+
+def warm_up_phase(materials: Materials, distiller: Distiller) -> tuple[Phase, ...]:
+    """The phase in which a distiller learns from the teacher alone, where it needs one."""
+    warm_up, teacher = distiller.warm_up, materials.teacher
+    if warm_up is None or teacher is None:
+        return ()
+
+    def begin() -> Lesson:
+        warm_up.module.requires_grad_(True).train()
+        optimizer = torch.optim.SGD(
+            warm_up.module.parameters(), lr=warm_up.lr, momentum=0.9, weight_decay=5e-4
+        )
+        learner = Learner("factor", optimizer, constant)
+
+        def step(batch: Batch, number: int) -> Iterator[Descend]:
+            with torch.no_grad(), materials.autocast():
+                trace = teacher.trace(batch.image)
+            loss = warm_up.loss(trace).mean()
+            yield Descend(learner, loss, {"reconstruction": loss})
+
+        return Lesson((learner,), step)
+
+    phase = Phase(
+        name="factor",
+        epochs=warm_up.epochs,
+        data=materials.data,
+        begin=begin,
+        is_measured=False,
+    )
+    return (phase,)
+
+
+def begin_distilling(distiller: Distiller) -> None:
+    """Put a distiller in the state that it has while the student learns."""
+    distiller.train()
+    if distiller.warm_up is not None:
+        distiller.warm_up.module.requires_grad_(False).eval()
+
+
+@contextmanager
+def evaluating(net: nn.Module) -> Iterator[None]:
+    """The net in evaluation mode, and back afterwards, also on error."""
+    was_training = net.training
+    net.eval()
+    try:
+        yield
+    finally:
+        net.train(was_training)
+
+
+def per_batch(losses: Tensor) -> Tensor:
+    """(B, spots) -> the sum over spots of the mean over the batch."""
+    return losses.sum(dim=1).mean()

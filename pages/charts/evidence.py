@@ -1,0 +1,63 @@
+"""Four-way evidence: teacher, student alone, student taught, published."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.api import Evidence
+from pages.charts.colour import Figure, Palette, layout
+from pages.charts.words import percent, points
+
+
+def bars_figure(evidence: Evidence, colours: Palette) -> Figure:
+    """Accuracies as bars with their values; what was not measured has no bar."""
+    bars: list[tuple[str, float | None, str, str]] = [
+        ("Teacher", evidence.teacher, colours.teacher, "/"),
+        ("Student alone", evidence.alone, colours.alone, "x"),
+        ("Student taught", evidence.student, colours.taught, ""),
+    ]
+    bars += [
+        (f"Published: {name}", value, colours.muted, ".")
+        for name, value in evidence.published.items()
+    ]
+    shown = [(label, value, colour, mark) for label, value, colour, mark in bars if value]
+    trace: dict[str, Any] = {
+        "type": "bar",
+        "orientation": "h",
+        "y": [label for label, *_ in shown],
+        "x": [100 * (value or 0) for _, value, *_ in shown],
+        "text": [percent(value) for _, value, *_ in shown],
+        "textposition": "auto",
+        "marker": {
+            "color": [colour for _, _, colour, _ in shown],
+            "pattern": {"shape": [mark for *_, mark in shown], "size": 5, "fillmode": "overlay"},
+        },
+        "hovertemplate": "%{y}: %{text}<extra></extra>",
+    }
+    shared = layout(colours, height=80 + 46 * max(len(shown), 2), x="Accuracy (%)")
+    shared["yaxis"] |= {"autorange": "reversed", "showgrid": False, "fixedrange": True}
+    shared["xaxis"] |= {"range": [0, 105], "fixedrange": True}
+    shared["hovermode"] = "closest"
+    return {"data": [trace], "layout": shared}
+
+
+def sentence(evidence: Evidence) -> str:
+    """What was measured, in words."""
+    if evidence.student is None and evidence.alone is not None:
+        alone = percent(evidence.alone)
+        return f"Without a teacher, the student gets {alone} of the {evidence.split} images right."
+    if evidence.student is None and evidence.teacher is not None:
+        return f"The teacher gets {percent(evidence.teacher)} of the {evidence.split} images right."
+    if evidence.student is None:
+        return "Nothing has been measured yet."
+    said = [f"The student gets {percent(evidence.student)} of the {evidence.split} images right."]
+    if evidence.alone is None:
+        said.append("The same student without a teacher was not measured.")
+    elif evidence.gain is not None:
+        alone = percent(evidence.alone)
+        said.append(f"Alone it gets {alone}: teaching changes that by {points(evidence.gain)}.")
+    if evidence.teacher is not None:
+        said.append(f"The teacher gets {percent(evidence.teacher)}.")
+    if evidence.recovered is not None:
+        said.append(f"{percent(evidence.recovered, 0)} of the gap to the teacher is closed.")
+    return " ".join(said)

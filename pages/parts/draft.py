@@ -1,0 +1,135 @@
+"""What the Distill page holds: one set of answers, whichever voice asks for them.
+
+The draft is the truth and widgets are made from it: a widget that is not drawn loses its own
+state, and gets it back from here. `refill` gives all widgets new keys, so that they follow.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from engine.api import Preset, RunSpec, SpecError, Studio, read_spec
+
+PARTS = ("teacher", "distiller", "policy")  # what a method may need
+FALLBACK: Mapping[str, Any] = {
+    "data": {"name": "shapes", "knobs": {}},
+    "teacher": {"name": "resnet14", "knobs": {}, "weights": "none"},
+    "student": {"name": "resnet8", "knobs": {}, "weights": "none"},
+    "method": {"name": "alone", "knobs": {}},
+    "distiller": {"name": "at", "knobs": {}},
+    "policy": {"name": "all", "knobs": {}},
+}
+ABOUT: Mapping[str, Any] = {
+    "name": "",
+    "preset": "",
+    "seeds": [],
+    "policies": [],
+    "with_baseline": True,
+    "teacher_epochs": 30,
+}
+
+
+def begin(found: Studio) -> None:
+    """Take the draft of the last visit, else the first preset; once for each browser tab."""
+    if "draft" in st.session_state:
+        return
+    kept = found.draft()
+    if kept.get("spec"):
+        refill(kept["spec"], kept.get("about", {}))
+    elif presets := found.presets():
+        take_preset(presets[0])
+    else:
+        refill({}, {})
+
+
+def refill(spec: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+    """Replace all answers; parts that the spec leaves out keep a sensible one for later."""
+    given = {name: value for name, value in spec.items() if value is not None}
+    st.session_state["draft"] = copy.deepcopy({**FALLBACK, **given})
+    st.session_state["draft_about"] = {**ABOUT, **about}
+    st.session_state["draft_turn"] = st.session_state.get("draft_turn", 0) + 1
+
+
+def take_preset(preset: Preset) -> None:
+    """The preset's last run, which is the taught one, and its axes."""
+    planned = [plan for plan in preset.planned() if plan.role == "student"]
+    about = {
+        "name": preset.title,
+        "preset": preset.name,
+        "seeds": list(preset.axes.get("seed", ())),
+        "with_baseline": any(run.role == "alone" for run in preset.runs),
+    }
+    refill(planned[-1].spec.model_dump(mode="json"), about)
+
+
+def answer(path: str, default: Any = None) -> Any:
+    """What the draft holds at a path such as `schedule.epochs`."""
+    here: Any = st.session_state["draft"]
+    for part in path.split("."):
+        if not isinstance(here, Mapping) or part not in here:
+            return default
+        here = here[part]
+    return here
+
+
+def put(path: str, value: Any) -> None:
+    """Change one answer."""
+    here = st.session_state["draft"]
+    *parents, last = path.split(".")
+    for part in parents:
+        if not isinstance(here.get(part), dict):
+            here[part] = {}
+        here = here[part]
+    here[last] = value
+
+
+def put_many(changes: Mapping[str, Any]) -> None:
+    """Change answers from outside their widgets, which then follow."""
+    for path, value in changes.items():
+        put(path, value)
+    st.session_state["draft_turn"] += 1
+
+
+def about(name: str) -> Any:
+    """What is asked beside the spec: name, seeds, baseline."""
+    return st.session_state["draft_about"].get(name, ABOUT[name])
+
+
+def put_about(name: str, value: Any) -> None:
+    st.session_state["draft_about"][name] = value
+
+
+def key_for(path: str, value: Any) -> str:
+    """The key of the widget at a path; the widget begins with what the draft holds."""
+    key = f"draft{st.session_state['draft_turn']}:{path}"
+    st.session_state.setdefault(key, value)
+    return key
+
+
+def plain_spec(needs: tuple[str, ...]) -> dict[str, Any]:
+    """The draft as a spec, without the parts that the method does not use."""
+    plain = copy.deepcopy(st.session_state["draft"])
+    for part in PARTS:
+        if part not in needs:
+            plain.pop(part, None)
+    return plain
+
+
+def keep(found: Studio) -> None:
+    """Save the draft where it changed since the last time."""
+    now = {"spec": st.session_state["draft"], "about": st.session_state["draft_about"]}
+    if st.session_state.get("draft_kept") != now:
+        found.save_draft(now)
+        st.session_state["draft_kept"] = copy.deepcopy(now)
+
+
+def validated(plain: Mapping[str, Any]) -> tuple[RunSpec | None, SpecError | None]:
+    """The spec, or what is wrong with it."""
+    try:
+        return read_spec(plain), None
+    except SpecError as error:
+        return None, error

@@ -1,0 +1,52 @@
+"""The figures of a run, drawn with their words: what Watch and Run both show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from engine.api import RunView
+from pages.charts.curve import Line, Look, accuracy_figure, rate_figure, terms_figure
+from pages.charts.spot import epoch_by_spot, newest_shares
+from pages.charts.words import percent
+from pages.parts.door import colours
+from pages.parts.live_plot import live_plot
+
+
+def accuracy_plot(lines: Sequence[Line], look: Look, *, key: str, keep: str) -> None:
+    """Teacher, alone and taught over training."""
+    said = [
+        f"{line.label} {percent(curve.value[-1])}"
+        for line in lines
+        if (curve := line.view.figure_curve("student", "accuracy", "validation")).value
+    ]
+    alt = "Accuracy over training. Now: " + (", ".join(said) or "nothing measured yet") + "."
+    live_plot(accuracy_figure(lines, colours(), look), key=key, alt=alt, keep=f"{keep}{look.over}")
+
+
+def terms_plot(view: RunView, look: Look, *, key: str, keep: str) -> None:
+    """The parts of the loss."""
+    alt = "Parts of the training loss: " + (", ".join(view.terms) or "none yet") + "."
+    live_plot(terms_figure(view, colours(), look), key=key, alt=alt, keep=f"{keep}{look.over}")
+
+
+def rate_plot(view: RunView, look: Look, *, key: str, keep: str) -> None:
+    """The learning rate."""
+    alt = "Learning rate of " + (", ".join(view.rates) or "nothing yet") + " over training."
+    live_plot(rate_figure(view, colours(), look), key=key, alt=alt, keep=f"{keep}{look.over}")
+
+
+def spots_plot(view: RunView, *, key: str, keep: str) -> None:
+    """Epoch by spot; says so where nothing is routed."""
+    shares = newest_shares(view)
+    if not shares:
+        st.caption("This run teaches the same way everywhere: there is nothing to choose.")
+        return
+    newest = ", ".join(f"{spot} {percent(share, 0)}" for spot, share in shares.items())
+    alt = f"Share of images taught at each spot, by epoch. Newest: {newest}."
+    live_plot(epoch_by_spot(view, colours()), key=key, alt=alt, keep=keep)
+    st.caption(
+        "Each cell: of 100 images, how many the teacher taught at this layer in this epoch."
+        " The first layer is at the bottom."
+    )

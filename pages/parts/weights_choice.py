@@ -1,0 +1,84 @@
+"""What the teacher knows: shipped weights, a file, torchvision's own, a run, or nothing yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from engine.api import Studio, Summary
+from pages.charts.table import accuracy, title
+from pages.charts.words import percent
+from pages.parts import draft
+
+FILE = "file"
+
+
+def weights_choice(found: Studio, mark: Callable[[str], None]) -> None:
+    """Ask where the teacher's weights come from; `none` means that it is trained first."""
+    runs = _trained(found.runs())
+    shipped = _shipped(found)
+    now = draft.answer("teacher.weights", "none")
+    options = [*shipped, *(f"run:{run}" for run in runs), "none", "DEFAULT", FILE]
+    if now.startswith(("shipped:", "run:")) and now not in options:
+        now = "none"  # of another net or data set, or gone
+    is_file = now not in options
+    key = draft.key_for(_path("source"), FILE if is_file else now)
+    words = {
+        **{name: f"Shipped: {name.removeprefix('shipped:')}" for name in shipped},
+        **{f"run:{run_id}": _of_run(run) for run_id, run in runs.items()},
+        "none": "None yet: train the teacher, then distil",
+        "DEFAULT": "torchvision's own (downloaded)",
+        FILE: "A file on this machine",
+    }
+    chosen = st.selectbox(
+        "What the teacher knows",
+        options,
+        format_func=lambda name: words.get(name, name),
+        key=key,
+        help="A teacher without training would teach noise.",
+    )
+    if chosen == FILE:
+        path = st.text_input(
+            "Path of the weights",
+            key=draft.key_for(_path("file"), now if is_file else ""),
+            placeholder="/data/resnet32x4.pth",
+            help="safetensors, or a PyTorch checkpoint, read without running code from it.",
+        )
+        draft.put("teacher.weights", path or "(no file given)")
+    else:
+        draft.put("teacher.weights", chosen)
+    mark("teacher.weights")
+    if chosen == "none":
+        epochs = st.number_input(
+            "Epochs for the teacher", 1, 2000, key=draft.key_for("about.teacher_epochs",
+                                                                 int(draft.about("teacher_epochs")))
+        )  # fmt: skip
+        draft.put_about("teacher_epochs", epochs)
+        st.caption("The teacher is trained first, on the same data, then the student.")
+
+
+def _path(what: str) -> str:
+    return f"teacher.{what}@{draft.answer('teacher.name')}"
+
+
+def _trained(runs: tuple[Summary, ...]) -> dict[str, Summary]:
+    """Finished runs that trained such a net on such data."""
+    return {
+        run.id: run
+        for run in runs
+        if run.status == "finished"
+        and run.labels.student == draft.answer("teacher.name")
+        and run.labels.data == draft.answer("data.name")
+    }
+
+
+def _shipped(found: Studio) -> list[str]:
+    """Weights that come with the program for this net on this data, named DATA_NET."""
+    wanted = f"{draft.answer('data.name')}_{draft.answer('teacher.name')}"
+    return [f"shipped:{name}" for name in found.shipped() if name == wanted]
+
+
+def _of_run(run: Summary) -> str:
+    value = accuracy(run)
+    return f"Run: {title(run)}" + (f", {percent(value)}" if value is not None else "")

@@ -1,0 +1,214 @@
+"""Run: everything about one run; `?run=ID` picks it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from engine.api import Evidence, RunCard, RunView, Studio
+from pages.charts.compare import differences
+from pages.charts.cost import cost_rows, stage_rows, uncounted_text
+from pages.charts.evidence import bars_figure, sentence
+from pages.charts.narrator import narrate
+from pages.charts.spot import class_by_spot
+from pages.charts.words import size, status_text
+from pages.parts import site
+from pages.parts.door import attempt, colours, open_run, open_studio
+from pages.parts.live_plot import live_plot
+from pages.parts.look_choices import look_choices
+from pages.parts.run_figures import accuracy_plot, rate_plot, spots_plot, terms_plot
+from pages.parts.run_lines import lines_of
+
+SHOWN_BY_PATH = 200_000_000  # bytes above which a file is not sent through the browser
+
+
+def main() -> None:
+    found = open_studio()
+    run_id = st.query_params.get("run", "")
+    if not run_id:
+        st.title("Run")
+        st.info("No run was chosen.", icon=":material/search_off:")
+        site.link("runs", "Choose one", icon=":material/table_rows:")
+        return
+    card = open_run(found, run_id)
+    st.title(card.meta.name or card.id)
+    _head(found, card)
+    if card.spec is None:
+        st.warning(
+            f"**This folder cannot be read.** {card.problem}", icon=":material/broken_image:"
+        )
+        st.caption("Nothing else is touched by it. It can be deleted on the page Runs.")
+        return
+    view = found.view(card.id)
+    names = ["Overview", "Curves", "Spots", "Efficiency", "Config", "Log", "Files"]
+    tabs = st.tabs(names, key="run_tab", on_change="rerun", bind="query-params")
+    draws = (_overview, _curves, _spots, _efficiency, _config, _log, _files)
+    for tab, draw in zip(tabs, draws, strict=True):
+        if tab.open:
+            with tab:
+                draw(found, card, view)
+
+
+def _head(found: Studio, card: RunCard) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(status_text(card.status))
+        for tag in card.meta.tags:
+            st.badge(tag, color="gray")
+        if card.status in ("queued", "preparing", "running", "paused", "stopping"):
+            site.link("watch", "Watch it", icon=":material/monitoring:", run=card.id)
+        if card.spec is not None and st.button("Use as a start", icon=":material/content_copy:"):
+            st.session_state["distill_import"] = card.spec.to_yaml()
+            site.go("distill")
+        if (
+            card.status in ("stopped", "interrupted", "failed")
+            and st.button("Resume", icon=":material/resume:", disabled=not found.is_working())
+            and attempt(found.resume, card.id)
+        ):
+            site.go("watch", run=card.id)
+    if card.experiment and card.experiment.note:
+        st.caption(f":material/info: {card.experiment.note}")
+
+
+def _overview(found: Studio, card: RunCard, view: RunView) -> None:
+    evidence = found.evidence(card.id)
+    st.markdown(f"#### {sentence(evidence)}")
+    if view.ended and view.ended.status != "finished":
+        st.warning(f"{view.ended.message} {view.ended.hint}", icon=":material/warning:")
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        live_plot(bars_figure(evidence, colours()), key="run_bars", alt=sentence(evidence))
+        _gain(evidence)
+        if text := narrate(view):
+            st.markdown(f":material/chat: {text}")
+    with right:
+        _notes(found, card)
+        st.caption(f"Id `{card.id}` · {size(card.size_bytes)} on disk")
+        if card.spec:
+            st.caption(f"Spec `{card.spec.hash()}` · baseline `{card.spec.baseline_hash()}`")
+
+
+def _gain(evidence: Evidence) -> None:
+    if evidence.baseline:
+        site.link("run", "The same student alone", icon=":material/link:", run=evidence.baseline)
+    elif evidence.alone is None:
+        st.caption("No run of the same student alone was found, so the gain is not measured.")
+    if evidence.published:
+        st.caption(f"Published figures: {evidence.published_source}.")
+
+
+def _notes(found: Studio, card: RunCard) -> None:
+    with st.form("notes", border=False):
+        name = st.text_input("Name", card.meta.name, max_chars=120)
+        tags = st.text_input("Tags", ", ".join(card.meta.tags), help="Separated by commas")
+        notes = st.text_area("Notes", card.meta.notes, height=110)
+        if st.form_submit_button("Keep", icon=":material/save:"):
+            words = tuple(dict.fromkeys(tag.strip() for tag in tags.split(",") if tag.strip()))
+            if attempt(found.rename, card.id, name=name, tags=words, notes=notes):
+                st.rerun()
+
+
+def _curves(found: Studio, card: RunCard, view: RunView) -> None:
+    look = look_choices("run")
+    st.markdown("**Accuracy**")
+    accuracy_plot(lines_of(found, card), look, key="run_accuracy", keep=card.id)
+    st.markdown("**Parts of the loss**")
+    terms_plot(view, look, key="run_terms", keep=card.id)
+    st.markdown("**Learning rate**")
+    rate_plot(view, look, key="run_rates", keep=card.id)
+
+
+def _spots(_: Studio, card: RunCard, view: RunView) -> None:
+    st.markdown("**Epoch by spot**")
+    spots_plot(view, key="run_spots", keep=card.id)
+    if view.counted:
+        st.markdown("**Class by spot, in the last whole epoch**")
+        last = view.counted[-1]
+        alt = f"Share of images taught, for {len(last.samples)} classes at {len(last.spots)} spots."
+        figure = class_by_spot(view, colours(), card.environment.get("classes", ()))
+        live_plot(figure, key="run_classes", alt=alt)
+        st.caption("Small differences between classes change from seed to seed.")
+
+
+def _efficiency(_: Studio, card: RunCard, view: RunView) -> None:
+    if not view.costs:
+        st.caption("The cost has not been measured yet.")
+        return
+    as_flops = st.toggle(
+        "× 2 = FLOPs",
+        key="run_flops",
+        bind="query-params",
+        help="One multiply-add is one multiplication and one addition: two operations.",
+    )
+    st.dataframe(cost_rows(view, as_flops=as_flops), hide_index=True, alt="Cost of both nets")
+    shape = next(iter(view.costs.values())).input_shape
+    st.caption(
+        f"For one image of {' × '.join(str(side) for side in shape)} (channels, height, width)."
+    )
+    if text := uncounted_text(view.costs):
+        st.caption(text)
+    share = st.column_config.ProgressColumn("Share", format="percent", min_value=0, max_value=1)
+    for role, cost in view.costs.items():
+        st.markdown(f"**{role.capitalize()}: {cost.name}, by stage**")
+        st.dataframe(
+            stage_rows(cost, as_flops=as_flops),
+            hide_index=True,
+            column_config={"Share": share},
+            alt=f"Cost of the {role} by stage",
+        )
+
+
+def _config(found: Studio, card: RunCard, _: RunView) -> None:
+    if card.spec is None:
+        return
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.markdown("**Spec** (settings at their default are left out)")
+        st.code(card.spec.to_yaml(), language="yaml")
+        st.markdown("**The same from a terminal**")
+        st.code("python -m engine run spec.yaml", language="bash")
+    with right:
+        preset = next(
+            (p for p in found.presets() if card.experiment and p.name == card.experiment.preset),
+            None,
+        )
+        if preset is not None:
+            st.markdown(f"**Difference to the preset {preset.title}**")
+            planned = preset.planned()[0].spec
+            rows = differences({"Preset": planned, "This run": card.spec})
+            if rows:
+                st.dataframe(rows, hide_index=True, alt="Settings that differ from the preset")
+            else:
+                st.caption("None.")
+        st.markdown("**Environment**")
+        st.json(dict(card.environment) or {"not known": "the run has not begun"}, expanded=1)
+
+
+def _log(found: Studio, card: RunCard, view: RunView) -> None:
+    for told in view.prepared:
+        st.markdown(f":material/check: {told.text}")
+    for note in view.notes:
+        st.markdown(f":material/info: {note.text}")
+    st.code(found.log_text(card.id) or "The worker printed nothing.", language=None, height=420)
+
+
+def _files(found: Studio, card: RunCard, _: RunView) -> None:
+    files = found.files(card.id)
+    if not files:
+        st.caption("This run keeps no files yet.")
+    for name, num_bytes in files:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"`{name}` · {size(num_bytes)}")
+            if num_bytes > SHOWN_BY_PATH:
+                st.code(str(found.file(card.id, name)), language=None)
+                continue
+            st.download_button(
+                "Download",
+                data=lambda name=name: found.file(card.id, name).read_bytes(),
+                file_name=f"{card.id}-{name.replace('/', '-')}",
+                key=f"file_{name}",
+                on_click="ignore",
+                type="tertiary",
+                icon=":material/download:",
+            )
+
+
+main()

@@ -1,0 +1,54 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from engine.data.data_root import find_root, named_folders
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.setenv("DISTILL_DATA", str(tmp_path))
+    return tmp_path
+
+
+def test_root_is_named_by_the_environment(root):
+    assert find_root() == root
+
+
+def test_root_is_data_where_nothing_is_named(monkeypatch):
+    monkeypatch.delenv("DISTILL_DATA", raising=False)
+    assert find_root() == Path("data")
+
+
+def test_sets_below_the_root_are_listed_as_plain_data(root, image_tree):
+    image_tree({"pets/train/cat": 1, "pets/train/dog": 1, "pets/valid/cat": 1, "pets/test/cat": 1})
+    (root / "cifar-10-batches-py").mkdir()
+    cifar, pets = json.loads(json.dumps(named_folders()))
+    assert pets == {
+        "name": "pets",
+        "path": str(root / "pets"),
+        "data": "image_folder",
+        "splits": ["train", "validation", "test"],
+        "num_classes": 2,
+    }
+    assert cifar["data"] == "cifar10" and cifar["num_classes"] == 10
+
+
+def test_folders_that_are_no_classification_sets_are_not_listed(root, image_tree):
+    image_tree({"camvid/train/images": 1, "camvid/train/masks": 1, "notes/some/thing": 1})
+    (root / "file.txt").write_text("x")
+    (root / "empty/train").mkdir(parents=True)
+    assert named_folders() == []
+
+
+def test_a_root_that_is_not_there_holds_nothing(monkeypatch, tmp_path):
+    monkeypatch.setenv("DISTILL_DATA", str(tmp_path / "nowhere"))
+    assert named_folders() == []
+
+
+def test_real_sets_are_found(real_data):
+    found = {each["name"]: each for each in named_folders()}
+    assert found["cifar10-small"]["num_classes"] == 10
+    assert found["hymenoptera-small"]["splits"] == ["train", "validation"]
+    assert "camvid-small" not in found
