@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import socket
 import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
@@ -21,7 +22,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from engine.api import PRESETS, launch_preset
-from engine.errors import DistillError, SpecError
+from engine.errors import DistillError, SpecError, WorkspaceError
 from engine.runs.diff import diff_runs
 from engine.runs.executors.process import ProcessExecutor
 from engine.runs.experiment import Experiment, create_experiment, expand, figures
@@ -254,6 +255,29 @@ def diff(
         print(json.dumps({**answer, "spec": list(found.spec)}))
     if not found.is_equal:
         raise typer.Exit(1)
+
+
+@app.command()
+def serve(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of the dashboard.")] = 8501,
+) -> None:
+    """Start the dashboard on 127.0.0.1."""
+    place = Workspace.open()
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise WorkspaceError(
+                f"port {port} of 127.0.0.1 is in use.",
+                hint=f"End what uses it, or take another: make run PORT={port + 1}",
+            ) from None
+    print(f"Distill Studio: http://127.0.0.1:{port}  (workspace {place.path})", flush=True)
+    root = Path(__file__).resolve().parent.parent
+    os.chdir(root)
+    os.environ["DISTILL_WORKSPACE"] = str(place.path)
+    command = [sys.executable, "-m", "streamlit", "run", str(root / "app.py")]
+    os.execv(sys.executable, [*command, "--server.port", str(port)])
 
 
 @app.command()

@@ -7,6 +7,7 @@ Fields listed in `volatile` differ between two equal runs: times, speeds, paths.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -230,5 +231,6 @@ def _is_retold(event: Event, told: list[Any]) -> bool:
     if isinstance(event, PhaseBegan):
         return any(isinstance(other, PhaseBegan) and other.at == event.at for other in told)
     if isinstance(event, Evaluated):
-        return event.by_hand or event in told
+        since = itertools.takewhile(lambda other: other.at >= event.at, reversed(told))
+        return event.by_hand or event in since
     return False

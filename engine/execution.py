@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import platform
 import time
@@ -24,7 +25,7 @@ from engine.assembly import (
 )
 from engine.data.batch import Batch, DataSet
 from engine.data.device_loader import evaluation_batches
-from engine.errors import SpecError
+from engine.errors import SpecError, TrainingError
 from engine.events import (
     ArtefactSaved,
     At,
@@ -48,10 +49,13 @@ from engine.nets import StagedNet
 from engine.nets.weights import save_weights
 from engine.runs.control import Control
 from engine.runs.folder import RunFolder
+from engine.runs.view import RunView, fold
 from engine.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from engine.training.loop import EpochEnded, Stepped, fit
 from engine.training.phase import Lesson, Phase
 from engine.training.tally import Tally
+
+_NOT_FINITE_HINTS = ("Lower the learning rate and start again.", "Take other weights.")
 
 End = Literal["finished", "stopped", "interrupted"]
 Weights = Literal["last", "best", "given"]
@@ -271,8 +275,14 @@ class _Run:
         part = self.data.splits[split]
         batches = evaluation_batches(part, self.data, batch=EVALUATION_BATCH, device=self.device)
         figures = classification_figures(net, self._watched(batches), around=self._autocast)
+        if not all(map(math.isfinite, figures.values())):
+            raise TrainingError(
+                f"The loss of the {name} on the {split} split is not finite"
+                f" in phase {self.at[0] + 1}, after epoch {self.at[1]}.",
+                hint=_NOT_FINITE_HINTS[weights == "given"],
+            )
         return Evaluated(
-            at=self.at,
+            at=(0, 0, 0) if weights == "given" else self.at,  # a resumed run measures it again
             net=name,
             weights=weights,
             split=split,
@@ -319,14 +329,17 @@ class _Run:
         if word == "save":
             yield self._save(by_hand=True)
         elif word == "evaluate":
-            yield from self._measured(by_hand=True)
+            try:
+                yield from self._measured(by_hand=True)
+            except _Leave:
+                if self.saved_at != self.at:
+                    yield self._save()
+                raise
 
     def _look_before_training(self) -> None:
-        word = self.control.look()
-        if word == "interrupt":
-            raise _Leave("interrupted")
-        if word in ("stop", "stop_after_epoch"):
-            raise _Leave("stopped")
+        """Other words than an end are left for the first step."""
+        if (word := self.control.ending()) is not None:
+            raise _Leave("stopped" if word == "stop" else "interrupted")
 
     # The end
 
@@ -336,16 +349,25 @@ class _Run:
         for split in self._final_splits():
             yield self._evaluated("student", student, split, "last")
         yield self._save_net(student, "last")
-        best = make_net(
-            self.spec.student.model_copy(
-                update={"weights": str(self.folder.artefacts / "student_best.safetensors")}
-            ),
-            self.data,
-            runs=self.folder.path.parent,
-            seed=self.spec.seed,
-        ).net.to(self.device)
+        if self.best_at == self.at:
+            yield from self._as_best()
+            return
+        choice = self.spec.student.model_copy(
+            update={"weights": str(self.folder.artefacts / "student_best.safetensors")}
+        )
+        best = make_net(choice, self.data, runs=self.folder.path.parent, seed=self.spec.seed)
         for split in self._shown():
-            yield self._evaluated("student", best, split, "best")
+            yield self._evaluated("student", best.net.to(self.device), split, "best")
+
+    def _as_best(self) -> list[Event]:
+        """The last weights are the best: what was measured holds for both."""
+        view = fold(RunView(), self.folder.log.read()[0])
+        return [
+            told.model_copy(update={"weights": "best"})
+            for told in view.evaluated
+            if (told.at, told.net, told.weights, told.by_hand)
+            == (self.at, "student", "last", False)
+        ]
 
     def _shown(self, *, while_training: bool = False) -> list[SplitName]:
         """The splits on which nets are measured; the test split only at the end."""
@@ -424,7 +446,7 @@ class _Run:
         """What must be the same for a resume to be exact."""
         return {
             "settings": self.spec.hash(),
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),  # a TorchVersion is no plain text
             "threads": str(torch.get_num_threads()),
             "device": torch.cuda.get_device_name(self.device)
             if self.device.type == "cuda"

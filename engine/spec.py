@@ -102,11 +102,9 @@ class RunSpec(Frozen):
         return _digest(json.loads(self.model_dump_json()))
 
     def baseline_hash(self) -> str:
-        """12 hex digits over what the same student, taught by nobody, shares with this run."""
-        parts = json.loads(self.model_dump_json())
-        for name in ("teacher", "method", "distiller", "policy", "evaluate_every", "save_every"):
-            del parts[name]
-        return _digest(parts)
+        """12 hex digits over what a run shares with the same student, taught by nobody."""
+        shared = {"task", "data", "student", "schedule", "seed", "select_on"}
+        return _digest(json.loads(self.model_dump_json(include=shared)))
 
     def replace(self, **changes: Any) -> RunSpec:
         """A copy with some paths set, as in `replace(**{"schedule.epochs": 3})`."""

@@ -16,9 +16,9 @@ from pages.parts.knobs import part_knobs, setting_knobs
 from pages.parts.weights_choice import weights_choice
 
 BUDGETS = {
-    "Quick · 10 epochs": {"schedule.epochs": 10, "schedule.decay": "cosine"},
-    "Normal · 60 epochs": {"schedule.epochs": 60, "schedule.decay": "cosine"},
-    "Paper · 240 epochs": {
+    "Quick · 10": {"schedule.epochs": 10, "schedule.decay": "cosine"},
+    "Normal · 60": {"schedule.epochs": 60, "schedule.decay": "cosine"},
+    "Paper · 240": {
         "schedule.epochs": 240,
         "schedule.decay": "step",
         "schedule.milestones": [150, 180, 210],
@@ -161,7 +161,10 @@ def _goal(form: Form) -> None:
             st.rerun()
         draft.put_about("preset", "")
     if chosen and presets[chosen].note:
-        st.caption(f":material/info: {presets[chosen].note}")
+        with st.expander("About this preset", icon=":material/info:", key="preset_note"):
+            st.markdown(presets[chosen].note)
+            if presets[chosen].source:
+                st.caption(f"Source: {presets[chosen].source}.")
 
 
 def _import() -> None:
@@ -314,7 +317,7 @@ def _budget(form: Form) -> None:
         None,
     )
     chosen = st.segmented_control(
-        "How long the student learns",
+        "How long the student learns, in epochs",
         list(BUDGETS),
         key=draft.key_for("guided.budget", now),
     )
@@ -325,7 +328,8 @@ def _budget(form: Form) -> None:
         st.caption(f"{draft.answer('schedule.epochs', 60)} epochs.")
     form.mark("schedule")
     baseline = st.toggle(
-        "Also train the student alone, to measure what teaching gains",
+        "Also train the student alone",
+        help="Under the same conditions, so that the gain from teaching is measured.",
         key=draft.key_for("about.with_baseline", draft.about("with_baseline")),
         disabled="teacher" not in form.needs,
     )
@@ -479,7 +483,7 @@ def _estimated(form: Form, state: JobState) -> None:
         st.warning(f"{state.message} {state.hint}", icon=":material/timer_off:")
     elif state.status == "done":
         one, runs = state.value["seconds"], _num_runs(form)
-        whole = f", all {runs} runs ≈ {duration(runs * one)} at most" if runs > 1 else ""
+        whole = f"; {runs} runs ≈ {duration(runs * one)} at most" if runs > 1 else ""
         st.markdown(f":material/timer: One run takes **≈ {duration(one)}** here{whole}.")
         memory, disk = state.value.get("memory_bytes"), state.value.get("disk_bytes")
         if memory and disk:

@@ -12,7 +12,7 @@ from pages.charts.narrator import narrate
 from pages.charts.spot import class_by_spot
 from pages.charts.words import size, status_text
 from pages.parts import site
-from pages.parts.door import attempt, colours, open_run, open_studio
+from pages.parts.door import colours, open_run, open_studio, outcome
 from pages.parts.live_plot import live_plot
 from pages.parts.look_choices import look_choices
 from pages.parts.run_figures import accuracy_plot, rate_plot, spots_plot, terms_plot
@@ -61,7 +61,7 @@ def _head(found: Studio, card: RunCard) -> None:
         if (
             card.status in ("stopped", "interrupted", "failed")
             and st.button("Resume", icon=":material/resume:", disabled=not found.is_working())
-            and attempt(found.resume, card.id)
+            and outcome(found.resume, card.id)
         ):
             site.go("watch", run=card.id)
     if card.experiment and card.experiment.note:
@@ -102,7 +102,7 @@ def _notes(found: Studio, card: RunCard) -> None:
         notes = st.text_area("Notes", card.meta.notes, height=110)
         if st.form_submit_button("Keep", icon=":material/save:"):
             words = tuple(dict.fromkeys(tag.strip() for tag in tags.split(",") if tag.strip()))
-            if attempt(found.rename, card.id, name=name, tags=words, notes=notes):
+            if outcome(found.rename, card.id, name=name, tags=words, notes=notes):
                 st.rerun()
 
 

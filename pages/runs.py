@@ -13,7 +13,7 @@ from pages.charts.table import SORTS, filtered, gains, ordered, role, rows_of, t
 from pages.charts.words import size
 from pages.parts import site
 from pages.parts.demo import demo_button
-from pages.parts.door import attempt, colours, is_expert, open_studio
+from pages.parts.door import colours, is_expert, open_studio, outcome
 from pages.parts.look_choices import look_choices
 from pages.parts.run_figures import accuracy_plot
 
@@ -92,6 +92,7 @@ def _table(shown: list[Summary], runs: Sequence[Summary]) -> list[Summary]:
             "Size": number("Size (MB)", format="%.1f"),
             "Created": st.column_config.DatetimeColumn(format="distance"),
         },
+        placeholder="-",
         alt=f"Table of {len(shown)} runs",
     )
     return [shown[place] for place in event.selection.rows if place < len(shown)]
@@ -107,7 +108,7 @@ def _actions(found: Studio, picked: list[Summary]) -> None:
         tag = st.text_input("Tag to add", key="runs_new_tag", max_chars=40).strip()
         if st.button("Add", disabled=not tag):
             for run in picked:
-                attempt(found.rename, run.id, tags=tuple(dict.fromkeys((*run.tags, tag))))
+                outcome(found.rename, run.id, tags=tuple(dict.fromkeys((*run.tags, tag))))
             st.rerun()
     if st.button("Delete", icon=":material/delete:"):
         _confirm_delete(found, [run.id for run in picked])
@@ -124,7 +125,7 @@ def _confirm_delete(found: Studio, ids: list[str]) -> None:
             st.rerun()
         if st.button(f"Delete {len(doomed)}", icon=":material/delete:"):
             for run in doomed:
-                attempt(found.delete, run.id)
+                outcome(found.delete, run.id)
             st.rerun()
 
 

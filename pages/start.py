@@ -47,7 +47,13 @@ def _recent(runs: tuple[Summary, ...]) -> None:
         st.caption("Your runs will appear here. The demo is a good first one.")
     gained = gains(runs)
     for run in runs[:RECENT]:
-        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        with st.container(
+            border=True,
+            horizontal=True,
+            wrap=False,
+            horizontal_alignment="distribute",
+            vertical_alignment="center",
+        ):
             st.markdown(f"**{title(run)}**  \n{_told(run, gained.get(run.id))}")
             if st.button("Open", key=f"open_{run.id}", type="tertiary"):
                 _open(run)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import streamlit as st
 
 from engine.api import Active, DistillError, Evidence, RunCard, RunView, Studio
 from pages.charts.cost import fewer_computations
-from pages.charts.curve import Line, Look, evaluated_split
+from pages.charts.curve import Line, evaluated_split
 from pages.charts.narrator import narrate
 from pages.charts.words import amount, duration, percent, points, status_text, times
 from pages.parts import site
 from pages.parts.controls import pause_button, stop_choices
 from pages.parts.demo import demo_button
-from pages.parts.door import attempt, is_expert, open_run, open_studio
+from pages.parts.door import attempt, is_expert, open_run, open_studio, outcome, sentence, tell_now
 from pages.parts.look_choices import look_choices
 from pages.parts.run_figures import accuracy_plot, rate_plot, spots_plot, terms_plot
-from pages.parts.run_lines import experiment_of, labels_of, lines_of, taught_first
+from pages.parts.run_lines import experiment_of, labels_of, lines_of, role_of, taught_first
 from pages.parts.status_strip import TICK
 
 SILENT = 30.0  # seconds after which a worker counts as not answering
@@ -31,15 +29,12 @@ def main() -> None:
         _empty(found)
         return
     card = open_run(found, run_id)
-    head, choices = st.columns([5, 1], vertical_alignment="bottom")
-    head.title(card.experiment.name if card.experiment else card.meta.name)
-    with choices:
-        look = look_choices("watch")
-    if card.experiment and card.experiment.note:
-        st.caption(f":material/info: {card.experiment.note}")
+    st.title(card.experiment.name if card.experiment else card.meta.name or card.id)
     is_live = bool(active)
     live = st.fragment(_live, run_every=TICK if is_live else None, key="live")
-    live(found, look, is_live)
+    live(found, is_live)
+    if card.experiment and card.experiment.note:
+        st.caption(f":material/info: {card.experiment.note}")
 
 
 def _chosen(found: Studio, active: tuple[Active, ...]) -> str:
@@ -65,7 +60,8 @@ def _empty(found: Studio) -> None:
         demo_button(found, "Run the demo")
 
 
-def _live(found: Studio, look: Look, was_live: bool) -> None:
+def _live(found: Studio, was_live: bool) -> None:
+    tell_now()
     active = found.active()
     if bool(active) != was_live:
         st.rerun()  # the last run ended, or another program began one: a new rhythm
@@ -77,17 +73,20 @@ def _live(found: Studio, look: Look, was_live: bool) -> None:
         view = found.view(card.id)
         evidence = found.evidence(card.id)
     except DistillError as error:
-        st.error(str(error), icon=":material/broken_image:")
+        st.error(sentence(error), icon=":material/broken_image:")
         return
-    if not active and card.status == "finished":
-        _closing_card(found, card, lines)
-    _figures(view, evidence, mine)
-    if text := narrate(view):
+    members = {line.run_id for line in lines}
+    if card.status == "finished" and not members & {run.id for run in active}:
+        _closing_card(found, lines)
+    _figures(card, view, evidence, mine)
+    if text := narrate(view, "teacher" if role_of(card) == "teacher" else "student"):
         st.markdown(f":material/chat: {text}")
     keep = card.experiment.id if card.experiment else card.id
     left, right = st.columns([3, 2], gap="large")
     with left:
-        st.markdown("**How many images the nets get right**")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown("**How many images the nets get right**")
+            look = look_choices("watch")
         accuracy_plot(lines, look, key="watch_accuracy", keep=keep)
         st.markdown("**What the student is corrected for**")
         terms_plot(view, look, key="watch_terms", keep=card.id)
@@ -187,11 +186,11 @@ def _ended_early(found: Studio, card: RunCard) -> None:
         type="primary",
         icon=":material/resume:",
         disabled=not found.is_working(),
-    ) and attempt(found.resume, card.id):
+    ) and outcome(found.resume, card.id):
         st.rerun()
 
 
-def _closing_card(found: Studio, card: RunCard, lines: list[Line]) -> None:
+def _closing_card(found: Studio, lines: list[Line]) -> None:
     """What came out, from measured figures only."""
     line = taught_first(lines)
     if line is None:
@@ -218,33 +217,41 @@ def _closing_card(found: Studio, card: RunCard, lines: list[Line]) -> None:
                 site.go("distill")
 
 
-def _figures(view: RunView, evidence: Evidence, mine: Active | None) -> None:
+def _figures(card: RunCard, view: RunView, evidence: Evidence, mine: Active | None) -> None:
     """The row of numbers."""
-    split = evaluated_split(view)
-    now = view.figure("student", split=split, weights="last")
+    is_whole = card.status == "finished"
+    now = view.figure("student", split=evaluated_split(view), weights="last")
+    if is_whole and evidence.student is not None:
+        now = evidence.student
     loss = view.terms.get("loss") or next(iter(view.terms.values()), None)
     epochs = sum(begun.epochs for begun in view.plan)
-    figures = [
-        ("Student", _or_dash(now, percent)),
-        ("Teacher", _or_dash(evidence.teacher, percent)),
-        ("Gain", _or_dash(evidence.gain, points)),
-        ("Gap closed", _or_dash(evidence.recovered, lambda share: percent(share, 0))),
-        ("Epoch", f"{min(int(view.epoch_of(view.at)) + 1, epochs)} of {epochs}" if epochs else "-"),
-        ("Loss", f"{loss.value[-1]:.3g}" if loss and loss.value else "-"),
-        ("Speed", f"{amount(mine.samples_per_second)} img/s" if mine else "-"),
-    ]
+    is_teacher = role_of(card) == "teacher"
+    who = "Teacher" if is_teacher else "Student"
+    figures = {who: percent(now) if now is not None else "-"}
+    if evidence.teacher is not None and not is_teacher:
+        figures["Teacher"] = percent(evidence.teacher)
+    if evidence.baseline and evidence.alone is not None:
+        figures["Student alone"] = percent(evidence.alone)
+    if is_whole and evidence.gain is not None:  # before its end a run has a worse epoch
+        figures["Gain"] = points(evidence.gain)
+    if is_whole and evidence.recovered is not None:
+        figures["Gap closed"] = percent(evidence.recovered, 0)
+    if epochs:
+        figures["Epoch"] = f"{min(int(view.epoch_of(view.at)) + 1, epochs)} of {epochs}"
+    if loss and loss.value:
+        figures["Loss"] = f"{loss.value[-1]:.3g}"
+    if mine and mine.samples_per_second:
+        figures["Speed"] = f"{amount(mine.samples_per_second)} img/s"
     with st.container(horizontal=True, key="kpis", gap="small"):
-        for label, value in figures:
+        for label, value in figures.items():
             st.metric(label, value, help=HELP.get(label), width=132)
 
 
-def _or_dash(value: float | None, write: Callable[[float], str]) -> str:
-    return "-" if value is None else write(value)
-
-
 HELP = {
-    "Student": "Share of validation images that the student gets right now.",
-    "Teacher": "The same for the teacher, measured before training began.",
+    "Student": "Share of images that the student gets right: validation images while it trains,"
+    " test images at the end.",
+    "Teacher": "The same for the teacher.",
+    "Student alone": "The same student without a teacher, at its end.",
     "Gain": "Student taught minus the same student alone, in percentage points.",
     "Gap closed": "The gain as a share of the distance between the student alone and the teacher.",
     "Loss": "What training makes small, in nats.",
@@ -274,7 +281,7 @@ def _queue(found: Studio, active: tuple[Active, ...]) -> None:
         return
     st.markdown("**Queue**")
     for place, run in enumerate(waiting):
-        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        with st.container(horizontal=True, wrap=False, vertical_alignment="center", gap="xsmall"):
             st.markdown(f"{place + 1}. {run.title}")
             for name, icon, act, args, is_off in (
                 ("up", "arrow_upward", found.move_in_queue, (run.id, place - 1), place == 0),

@@ -56,7 +56,7 @@ CENTRES = ((2 * np.arange(SIZE) + 1) / SIZE - 1).astype(np.float32)  # of the pi
     source="Distill Studio; no download",
     num_classes=10,
     input_shape=(3, SIZE, SIZE),
-    images={"train": 3000, "validation": 1000, "test": 3000},
+    images={"train": 3000, "validation": 500, "test": 3000},
     needs_path=False,
     licence="made by this program, free of rights",
     where="drawn in about a second when a run starts; no files",
@@ -83,7 +83,7 @@ def shapes(
     """
     train, validation, test = (
         TensorSplit(*map(torch.from_numpy, draw(count, drawn_by)))
-        for count, drawn_by in ((num_train, seed), (1000, VALIDATION_SEED), (3000, TEST_SEED))
+        for count, drawn_by in ((num_train, seed), (500, VALIDATION_SEED), (3000, TEST_SEED))
     )
     return DataSet(
         name="shapes",

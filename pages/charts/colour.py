@@ -90,7 +90,7 @@ def layout(colours: Palette, *, height: int, x: str = "", y: str = "") -> dict[s
 
     return {
         "height": height,
-        "margin": {"l": 8, "r": 12, "t": 30, "b": 8},
+        "margin": {"l": 8, "r": 12, "t": 52, "b": 8},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"color": colours.ink, "size": 13, "family": "Source Sans, sans-serif"},
@@ -99,4 +99,6 @@ def layout(colours: Palette, *, height: int, x: str = "", y: str = "") -> dict[s
         "xaxis": axis(x),
         "yaxis": axis(y),
         "hovermode": "x unified",
+        "showlegend": True,
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": colours.muted, "activecolor": colours.ink},
     }

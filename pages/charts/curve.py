@@ -11,6 +11,7 @@ from engine.api import Curve, RunView
 from pages.charts.colour import Figure, Palette, Role, layout, style
 
 MAX_POINTS = 1500  # of one curve, in the browser
+FEW_POINTS = 60  # up to which each point has its marker and none is smoothed away
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def accuracy_figure(lines: Sequence[Line], colours: Palette, look: Look | None =
         nth[line.role] = nth.get(line.role, 0) + 1
         percents = Curve(curve.at, curve.epoch, tuple(100 * value for value in curve.value))
         data += _traces(line.view, percents, line.label, looks, look, "%{y:.1f} %", line.run_id)
-    return _figure(data, colours, look, "Accuracy (%)", height=340)
+    return _figure(data, colours, look, "Accuracy (%)", end, height=340)
 
 
 def terms_figure(view: RunView, colours: Palette, look: Look | None = None) -> Figure:
@@ -123,7 +124,7 @@ def _many(
         dash = ("solid", "dash", "dot", "dashdot", "longdash")[nth % 5]
         looks = {"line": {"color": wheel[nth % len(wheel)], "width": 2, "dash": dash}}
         data += _traces(view, curve, name.replace("_", " "), looks, look, "%{y:.4g}")
-    return _figure(data, colours, look, title, height=260)
+    return _figure(data, colours, look, title, _last_x(view, look), height=260)
 
 
 def _traces(
@@ -136,7 +137,7 @@ def _traces(
     group: str = "",
 ) -> list[dict[str, Any]]:
     xs = _xs(view, curve, look)
-    has_markers = "marker" in looks and len(xs) <= 60
+    has_markers = "marker" in looks and len(xs) <= FEW_POINTS
     shared = {
         "type": "scatter",
         "mode": "lines+markers" if has_markers else "lines",
@@ -145,9 +146,10 @@ def _traces(
         "hovertemplate": hover,
         **looks,
     }
-    x, y = thinned(xs, smoothed(curve.value, look.smoothing) if look.smoothing else curve.value)
+    is_smooth = look.smoothing > 0 and len(xs) > FEW_POINTS
+    x, y = thinned(xs, smoothed(curve.value, look.smoothing) if is_smooth else curve.value)
     drawn = [{**shared, "x": x, "y": y}]
-    if look.smoothing and len(xs) > 1:
+    if is_smooth:
         x, y = thinned(xs, curve.value)
         ghost = {"mode": "lines", "opacity": 0.25, "showlegend": False, "hoverinfo": "skip"}
         shared.pop("hovertemplate")
@@ -156,13 +158,13 @@ def _traces(
 
 
 def _figure(
-    data: list[dict[str, Any]], colours: Palette, look: Look, title: str, *, height: int
+    data: list[dict[str, Any]], colours: Palette, look: Look, title: str, end: float, *, height: int
 ) -> Figure:
     shared = layout(colours, height=height, x=look.over.capitalize(), y=title)
     if look.log_x:
         shared["xaxis"]["type"] = "log"
     else:
-        shared["xaxis"]["rangemode"] = "tozero"
+        shared["xaxis"]["range"] = [0, 1.02 * end]  # the plan's end: it does not grow
     values = [value for trace in data for value in trace["y"]]
     if look.log_y:
         shared["yaxis"]["type"] = "log"

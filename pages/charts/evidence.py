@@ -27,7 +27,8 @@ def bars_figure(evidence: Evidence, colours: Palette) -> Figure:
         "y": [label for label, *_ in shown],
         "x": [100 * (value or 0) for _, value, *_ in shown],
         "text": [percent(value) for _, value, *_ in shown],
-        "textposition": "auto",
+        "textposition": "outside",
+        "cliponaxis": False,
         "marker": {
             "color": [colour for _, _, colour, _ in shown],
             "pattern": {"shape": [mark for *_, mark in shown], "size": 5, "fillmode": "overlay"},
@@ -35,9 +36,10 @@ def bars_figure(evidence: Evidence, colours: Palette) -> Figure:
         "hovertemplate": "%{y}: %{text}<extra></extra>",
     }
     shared = layout(colours, height=80 + 46 * max(len(shown), 2), x="Accuracy (%)")
+    shared["margin"]["t"] = 8
     shared["yaxis"] |= {"autorange": "reversed", "showgrid": False, "fixedrange": True}
-    shared["xaxis"] |= {"range": [0, 105], "fixedrange": True}
-    shared["hovermode"] = "closest"
+    shared["xaxis"] |= {"range": [0, 118], "tickvals": [0, 25, 50, 75, 100], "fixedrange": True}
+    shared["hovermode"], shared["showlegend"] = "closest", False
     return {"data": [trace], "layout": shared}
 
 
@@ -55,7 +57,7 @@ def sentence(evidence: Evidence) -> str:
         said.append("The same student without a teacher was not measured.")
     elif evidence.gain is not None:
         alone = percent(evidence.alone)
-        said.append(f"Alone it gets {alone}: teaching changes that by {points(evidence.gain)}.")
+        said.append(f"Alone it gets {alone}, so teaching brings {points(evidence.gain)}.")
     if evidence.teacher is not None:
         said.append(f"The teacher gets {percent(evidence.teacher)}.")
     if evidence.recovered is not None:

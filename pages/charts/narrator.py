@@ -13,27 +13,29 @@ OVERFIT_GAP = 0.15  # validation loss above its lowest, as a share of it
 COLLAPSED = 0.02  # a spot taught always or never, within this
 
 
-def narrate(view: RunView) -> str:
-    """One or two sentences; what matters most comes first."""
+def narrate(view: RunView, who: str = "student") -> str:
+    """One or two sentences about the net in training; what matters most comes first."""
     if not view.life:
         return ""
     if not view.plan:
         done = [told.text for told in view.prepared]
         return done[-1] if done else "Getting ready."
-    said = [text for text in (_progress(view), _worry(view) or _teaching(view)) if text]
+    said = [text for text in (_progress(view, who), _worry(view) or _teaching(view)) if text]
     return " ".join(said) or "The first measurement comes at the end of the first epoch."
 
 
-def _progress(view: RunView) -> str:
+def _progress(view: RunView, who: str) -> str:
     curve = view.figure_curve("student", "accuracy", evaluated_split(view))
     if not curve.value:
         return ""
     teacher = view.figure("teacher", split=evaluated_split(view))
     if teacher is not None and curve.value[-1] >= teacher:
         now = percent(curve.value[-1])
-        return f"The student gets {now} right, no less than its teacher ({percent(teacher)})."
+        return f"The {who} gets {now} right, no less than its teacher ({percent(teacher)})."
+    if curve.epoch[-1] == 0:
+        return f"Before its first epoch the {who} gets {percent(curve.value[-1])} right."
     if len(curve.value) == 1:
-        return f"After the first measured epoch the student gets {percent(curve.value[0])} right."
+        return f"After the first measured epoch the {who} gets {percent(curve.value[0])} right."
     best = max(curve.value)
     flat = _flat_epochs(curve.value)
     if flat >= FLAT_EPOCHS:
@@ -41,8 +43,8 @@ def _progress(view: RunView) -> str:
     change = curve.value[-1] - curve.value[-2]
     verb = "rose" if change > FLAT_GAIN else "fell" if change < -FLAT_GAIN else "stayed"
     if verb == "stayed":
-        return f"The student stayed at {percent(curve.value[-1])}."
-    return f"The student {verb} from {percent(curve.value[-2])} to {percent(curve.value[-1])}."
+        return f"The {who} stayed at {percent(curve.value[-1])}."
+    return f"The {who} {verb} from {percent(curve.value[-2])} to {percent(curve.value[-1])}."
 
 
 def _worry(view: RunView) -> str:

@@ -70,10 +70,10 @@ def _heat_map(
     rows: list[list[float | None]], columns: list[str], spots: Sequence[str], colours: Palette
 ) -> Figure:
     scale = [[n / 9, colour] for n, colour in enumerate(colours.sequential)]
-    shared = layout(colours, height=100 + 44 * max(len(spots), 2))
+    shared = layout(colours, height=70 + 40 * max(len(spots), 2))
     shared["xaxis"] |= {"type": "category", "showgrid": False, "fixedrange": True}
     shared["yaxis"] |= {"type": "category", "showgrid": False, "fixedrange": True}
-    shared["hovermode"] = "closest"
+    shared["hovermode"], shared["showlegend"] = "closest", False
     trace = {
         "type": "heatmap",
         "z": rows,
@@ -90,5 +90,6 @@ def _heat_map(
     }
     if len(columns) <= MAX_WRITTEN:
         trace["text"] = [["" if v is None else f"{100 * v:.0f}" for v in row] for row in rows]
-        trace["texttemplate"] = "%{text}"
+        trace |= {"texttemplate": "%{text}", "textfont": {"size": 12}, "showscale": False}
+        shared["margin"]["t"] = 8
     return {"data": [trace], "layout": shared}

@@ -7,7 +7,7 @@ import time
 import streamlit as st
 
 from engine.api import Status, Studio
-from pages.parts.door import attempt
+from pages.parts.door import attempt, tell_later
 
 PATIENCE = 10.0  # seconds after which a stop without effect may be forced
 
@@ -39,7 +39,7 @@ def stop_choices(found: Studio, run_id: str, status: Status, *, place: str) -> N
         )
         return
     label = "Stopping" if status == "stopping" else "Stop"
-    with st.popover(label, icon=":material/stop:", key=f"{place}_stop_{run_id}"):
+    with st.popover(label, icon=":material/stop:", key=f"{place}_stops_{run_id}"):
         st.caption("What is trained so far is kept, and the run can be resumed.")
         for text, command in (("After this epoch", "stop_after_epoch"), ("Now, and save", "stop")):
             st.button(
@@ -54,6 +54,6 @@ def stop_choices(found: Studio, run_id: str, status: Status, *, place: str) -> N
 
 def _stop(found: Studio, run_id: str, command: str) -> None:
     if attempt(found.send, run_id, command):
-        st.toast("Stopping: it finishes the step it is in.", icon=":material/stop_circle:")
+        tell_later("Stopping: it finishes the step it is in.", ":material/stop_circle:")
         if command == "stop":
             st.session_state["stop_asked"][run_id] = time.time()

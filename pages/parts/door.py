@@ -12,12 +12,20 @@ from pages.charts.colour import Palette, palette
 from pages.parts import site
 
 
+def sentence(error: DistillError) -> str:
+    """The engine's words, beginning as a sentence does."""
+    text = str(error)
+    return text[:1].upper() + text[1:]
+
+
 def open_studio() -> Studio:
     """The studio of this server; where there is none the page says why and ends."""
     try:
         found = studio()
     except WorkspaceError as error:
-        st.error(f"**The workspace cannot be used.** {error}", icon=":material/folder_off:")
+        st.error(
+            f"**The workspace cannot be used.** {sentence(error)}", icon=":material/folder_off:"
+        )
         st.stop()
     if not found.is_working():
         st.warning(
@@ -33,26 +41,40 @@ def open_run(found: Studio, run_id: str) -> RunCard:
     try:
         return found.run(run_id)
     except DistillError as error:
-        st.info(f"**This run cannot be shown.** {error}", icon=":material/search_off:")
+        st.info(f"**This run cannot be shown.** {sentence(error)}.", icon=":material/search_off:")
         site.link("runs", "All runs")
         st.stop()
 
 
-def attempt(act: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
-    """Do something for a person; what stands against it is told in a toast."""
+def outcome(act: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """What `act` gives, or True; None where something stands against it, which a toast tells."""
     try:
-        act(*args, **kwargs)
+        found = act(*args, **kwargs)
     except DistillError as error:
-        st.toast(str(error), icon=":material/warning:", duration="long")
+        st.toast(sentence(error), icon=":material/warning:", duration="long")
+        return None
+    return True if found is None else found
+
+
+def attempt(act: Callable[..., Any], *args: Any) -> bool:
+    """The same for a button's callback, which may not draw: the next tick tells."""
+    try:
+        act(*args)
+    except DistillError as error:
+        tell_later(sentence(error), ":material/warning:")
         return False
     return True
 
 
-def outcome(act: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """What `act` gives; None where something stands against it, which a toast tells."""
-    found: list[Any] = []
-    attempt(lambda: found.append(act(*args, **kwargs)))
-    return found[0] if found else None
+def tell_later(text: str, icon: str) -> None:
+    """A toast at the next tick."""
+    st.session_state.setdefault("to_tell", []).append((text, icon))
+
+
+def tell_now() -> None:
+    """What callbacks had to tell."""
+    for text, icon in st.session_state.pop("to_tell", []):
+        st.toast(text, icon=icon)
 
 
 def colours() -> Palette:

@@ -58,7 +58,6 @@ def take_preset(preset: Preset) -> None:
     """The preset's last run, which is the taught one, and its axes."""
     planned = [plan for plan in preset.planned() if plan.role == "student"]
     about = {
-        "name": preset.title,
         "preset": preset.name,
         "seeds": list(preset.axes.get("seed", ())),
         "with_baseline": any(run.role == "alone" for run in preset.runs),

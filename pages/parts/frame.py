@@ -22,7 +22,6 @@ with st.sidebar:
         ["guided", "expert"],
         default="guided",
         required=True,
-        format_func=str.capitalize,
         key="mode",
         bind="query-params",
         help="Guided asks in sentences, Expert shows every setting. Switching loses nothing.",

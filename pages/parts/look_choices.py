@@ -22,11 +22,11 @@ def look_choices(page: str) -> Look:
             "Smoothing",
             0.0,
             0.95,
-            0.0,
+            0.6,
             0.05,
             key=f"{page}_smooth",
             bind="query-params",
-            help="The curve as measured stays visible behind the smooth one.",
+            help="Of long curves; the curve as measured stays visible behind the smooth one.",
         )
         return Look(
             over="step" if over == "step" else "epoch",

@@ -41,7 +41,7 @@ def spots_plot(view: RunView, *, key: str, keep: str) -> None:
     """Epoch by spot; says so where nothing is routed."""
     shares = newest_shares(view)
     if not shares:
-        st.caption("This run teaches the same way everywhere: there is nothing to choose.")
+        st.caption("This map fills where a policy chooses, for each image, what to teach.")
         return
     newest = ", ".join(f"{spot} {percent(share, 0)}" for spot, share in shares.items())
     alt = f"Share of images taught at each spot, by epoch. Newest: {newest}."

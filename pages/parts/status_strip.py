@@ -8,6 +8,7 @@ from engine.api import Active, DistillError, Studio, WorkspaceError, studio
 from pages.charts.words import STATUS_ICONS, duration, percent, status_text
 from pages.parts import site
 from pages.parts.controls import pause_button, stop_choices
+from pages.parts.door import tell_now
 
 TICK = 2.0  # seconds, while something trains
 IDLE_TICK = 5.0  # seconds: runs that a terminal started appear
@@ -23,6 +24,7 @@ def status_strip() -> None:
 
 
 def _strip(found: Studio) -> None:
+    tell_now()
     active = found.active()
     _toasts(found, {run.id for run in active})
     alive = [run for run in active if run.status != "queued"]

@@ -1,0 +1,204 @@
+"""Each page on an empty workspace and on runs of every status; never a traceback."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from engine.runs.folder import Workspace
+from engine.runs.view import RunView, fold
+from tests.pages.canned import add_run, underway, whole
+
+PAGES = Path(__file__).resolve().parents[2] / "pages"
+NAMES = ("start", "distill", "watch", "runs", "run")
+
+
+def texts(app: AppTest) -> str:
+    """All that is written on the page, buttons' labels included."""
+    kinds = (*app.title, *app.markdown, *app.caption, *app.info, *app.warning, *app.error)
+    return "\n".join([*(str(one.value) for one in kinds), *(one.label for one in app.button)])
+
+
+@pytest.fixture(autouse=True)
+def no_job_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs stay waiting: these tests start no process."""
+    from engine.runs.job_process import JobProcess, JobState
+
+    monkeypatch.setattr(JobProcess, "ask", lambda *_args, **_more: JobState("waiting"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_is_framed_on_an_empty_workspace(name: str, open_page) -> None:
+    app = open_page(name)
+    assert not app.exception
+    assert len(app.title) == 1
+    assert "Nothing is training" in texts(app)
+    assert app.segmented_control(key="mode").value == "guided"
+
+
+@pytest.mark.parametrize("name", ["start", "watch", "runs"])
+def test_a_page_shows_runs_of_every_status(name: str, open_page, canned) -> None:
+    app = open_page(name)
+    assert not app.exception
+    assert "Nothing is training" not in texts(app)
+
+
+STATUSES = ("taught", "alone", "running", "paused", "queued", "failed", "interrupted", "unreadable")
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("name", ["watch", "run"])
+def test_a_run_of_any_status_can_be_opened(name: str, status: str, open_page, canned) -> None:
+    app = open_page(name, run=canned[status])
+    assert not app.exception
+    assert len(app.title) == 1
+
+
+@pytest.mark.parametrize("run_id", ["nothing-like-it", "../../etc", "a" * 300, "%00"])
+@pytest.mark.parametrize("name", ["watch", "run"])
+def test_an_id_that_names_no_run_gets_a_sentence(name: str, run_id: str, open_page, canned) -> None:
+    app = open_page(name, run=run_id)
+    assert not app.exception
+    assert "This run cannot be shown" in texts(app)
+
+
+@pytest.mark.parametrize("tab", ["Curves", "Spots", "Efficiency", "Config", "Log", "Files"])
+def test_every_tab_of_a_run_opens_by_its_address(tab: str, open_page, canned) -> None:
+    app = open_page("run", run=canned["taught"], run_tab=tab)
+    assert not app.exception
+
+
+def test_the_overview_tells_gain_and_gap(open_page, canned) -> None:
+    told = texts(open_page("run", run=canned["taught"]))
+    assert "+11.1 points" in told
+    assert "84 % of the gap" in told
+
+
+def test_a_failed_run_says_why_and_offers_to_resume(open_page, canned) -> None:
+    told = texts(open_page("watch", run=canned["failed"]))
+    assert "The loss is not finite in phase distil." in told
+    assert "Resume" in told
+
+
+def test_an_interrupted_run_offers_to_resume(open_page, canned) -> None:
+    told = texts(open_page("watch", run=canned["interrupted"]))
+    assert "The run was cut off" in told
+    assert "Resume" in told
+
+
+def test_an_unreadable_folder_is_told_and_hides_no_other(open_page, canned) -> None:
+    told = texts(open_page("run", run=canned["unreadable"]))
+    assert "cannot be read" in told
+    assert len(open_page("runs").dataframe[0].value) == len(canned)
+
+
+def test_a_running_run_can_be_paused_and_stopped_from_any_page(
+    workspace: Workspace, open_page, canned
+) -> None:
+    app = open_page("runs")
+    app.button(key=f"strip_pause_{canned['running']}").click().run()
+    assert not app.exception
+    folder = workspace.run(canned["running"])
+    assert '"pause"' in (folder.path / "control.json").read_text()
+
+
+def test_a_paused_run_can_be_continued(workspace: Workspace, open_page, canned) -> None:
+    app = open_page("watch", run=canned["paused"])
+    assert app.button(key=f"watch_pause_{canned['paused']}").label == "Continue"
+
+
+def test_watch_follows_the_active_run_where_none_is_named(open_page, canned) -> None:
+    assert "Under way" in open_page("watch").title[0].value or "Paused" in texts(open_page("watch"))
+
+
+def test_without_an_engine_the_page_says_that_it_only_reads(open_page) -> None:
+    app = open_page("start")
+    assert "Another server runs this workspace" in texts(app)
+    assert next(one for one in app.button if "Try it now" in one.label).disabled
+
+
+def test_a_workspace_that_cannot_be_used_gets_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_page
+) -> None:
+    place = tmp_path / "file"
+    place.write_text("")
+    monkeypatch.setenv("DISTILL_WORKSPACE", str(place))
+    for name in NAMES:
+        app = open_page(name)
+        assert not app.exception
+        assert "The workspace cannot be used" in texts(app)
+
+
+def test_notes_and_tags_are_kept(workspace: Workspace, open_page, canned) -> None:
+    app = open_page("run", run=canned["taught"])
+    next(one for one in app.text_input if one.label == "Tags").set_value("a, b, a")
+    next(one for one in app.button if one.label == "Keep").click().run()
+    assert not app.exception
+    assert workspace.run(canned["taught"]).meta().tags == ("a", "b")
+
+
+def test_a_search_narrows_the_table(open_page, canned) -> None:
+    app = open_page("runs", runs_search="too fast")
+    assert len(app.dataframe[0].value) == 1
+
+
+def test_expert_shows_more_columns(open_page, canned) -> None:
+    app = open_page("runs", mode="expert")
+    assert not app.exception
+    assert app.segmented_control(key="mode").value == "expert"
+
+
+def test_a_thousand_runs_are_listed_in_a_second(workspace: Workspace, open_page) -> None:
+    """Of server time, once their summaries are known; twice that here, on shared cores."""
+    import time
+
+    for nth in range(1000):
+        add_run(workspace, [], role="taught", name=f"Run {nth}")
+    app = open_page("runs")
+    began = time.perf_counter()
+    app.run()
+    assert time.perf_counter() - began < 2
+    assert len(app.dataframe[0].value) == 1000
+
+
+def test_pages_import_neither_torch_nor_more_of_the_engine_than_its_door() -> None:
+    for path in PAGES.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for name in names:
+                assert not name.startswith("torch"), path
+                assert not name.startswith("engine") or name == "engine.api", path
+
+
+def test_charts_do_not_know_streamlit() -> None:
+    for path in (PAGES / "charts").glob("*.py"):
+        assert "streamlit" not in path.read_text().replace("Streamlit's theme", ""), path
+
+
+def draw(events: list) -> None:
+    """A page of its own with the live accuracy chart and heat map."""
+    import streamlit as st
+
+    from pages.charts.curve import Line, Look
+    from pages.parts.run_figures import accuracy_plot, spots_plot
+
+    view = st.session_state["view"]
+    accuracy_plot([Line("t", "Taught", "taught", view)], Look(), key="accuracy", keep="t")
+    spots_plot(view, key="spots", keep="t")
+
+
+def test_a_live_chart_keeps_its_identity_over_two_versions_of_its_data() -> None:
+    ids = []
+    app = AppTest.from_function(draw, args=([],))
+    for events in (underway("taught", done=1), whole("taught")):
+        app.session_state["view"] = fold(RunView(), events)
+        app.run()
+        assert not app.exception
+        plots = [one for one in app.main if one.type == "bidi_component"]
+        ids.append([one.proto.id for one in plots])
+    assert len(ids[0]) == 2
+    assert ids[0] == ids[1]
