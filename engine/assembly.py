@@ -44,8 +44,10 @@ def check_parts(spec: RunSpec) -> None:
     Raises:
         SpecError: with the path of the setting in `where`.
     """
+    with located("data"):
+        data = data_choice(spec.data)
     for path, registry, choice in (
-        ("data", DATASETS, data_choice(spec.data)),
+        ("data", DATASETS, data),
         ("teacher", NETS, spec.teacher),
         ("student", NETS, spec.student),
         ("method", METHODS, spec.method),

@@ -320,8 +320,10 @@ def _planned(
         )
     try:
         plain = parse_yaml(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path} cannot be read: {error}") from None
+    except OSError as error:
+        raise SpecError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SpecError(f"{path} is no text") from None
     for setting, value in settings.items():
         set_path(plain, setting, value)
     read = read_spec(plain)

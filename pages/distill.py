@@ -9,10 +9,11 @@ from typing import Any
 import streamlit as st
 
 from engine.api import JobState, RunSpec, SpecError, Studio, parse_spec
-from pages.charts.words import amount, counted, duration, size, times
 from pages.parts import draft, site
 from pages.parts.door import is_expert, open_studio, outcome
+from pages.parts.form import TRAIN, Entry, Form, axes_of, num_runs, teacher_first
 from pages.parts.knobs import part_knobs, setting_knobs
+from pages.parts.outlook import outlook
 from pages.parts.weights_choice import weights_choice
 
 BUDGETS = {
@@ -35,62 +36,6 @@ RUN_SETTINGS = (
     "save_every",
     "select_on",
 )
-Entry = Mapping[str, Any]
-
-
-class Form:
-    """The page of one script run: where each setting has room for what is wrong with it."""
-
-    def __init__(self, found: Studio, catalogue: Mapping[str, list[Entry]]) -> None:
-        self.found = found
-        self.entries = {
-            kind: {entry["name"]: entry for entry in entries} for kind, entries in catalogue.items()
-        }
-        self.slots: dict[str, Any] = {}
-
-    def mark(self, path: str) -> None:
-        """Leave room for a message about this setting."""
-        self.slots[path] = st.container()
-
-    def show_faults(self, faults: list[dict[str, str]], kind: str) -> list[str]:
-        """Each message at its setting; returns those that belong to none on the page."""
-        homeless = []
-        for fault in faults:
-            where, text = fault.get("where", ""), fault["message"]
-            home = max((p for p in self.slots if _is_below(where, p)), key=len, default=None)
-            if home is None:
-                homeless.append(text)
-            elif kind == "error":
-                self.slots[home].error(text, icon=":material/error:")
-            else:
-                self.slots[home].warning(text, icon=":material/warning:")
-        return homeless
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """What the chosen method needs beside a student."""
-        entry = self.entries["methods"].get(draft.answer("method.name"), {})
-        return tuple(entry.get("facts", {}).get("needs", ()))
-
-    def plain(self) -> dict[str, Any]:
-        return draft.plain_spec(self.needs)
-
-    def select(self, kind: str, path: str, label: str, **more: Any) -> str:
-        """A choice among registered parts; another part begins with its own defaults."""
-        entries = self.entries[kind]
-        before = draft.answer(f"{path}.name")
-        options = list(entries) if before in entries or not before else [before, *entries]
-        options = more.pop("options", options)
-        words = more.pop("words", lambda name: entries.get(name, {}).get("title", name))
-        key = draft.key_for(f"{path}.name", before)
-        chosen = st.selectbox(label, options, format_func=words, key=key, **more)
-        if chosen != before:
-            draft.put(f"{path}.name", chosen)
-            draft.put(f"{path}.knobs", {})
-            if path in ("teacher", "student"):
-                draft.put(f"{path}.weights", "none")
-        self.mark(path)
-        return chosen
 
 
 def main() -> None:
@@ -114,7 +59,7 @@ def main() -> None:
         spec, fault = draft.validated(form.plain())
         _review(spec)
     with right, st.container(border=True, key="what_you_get"):
-        check = _what_you_get(form, spec)
+        check = outlook(form, spec)
     errors = _told(form, fault, check)
     _foot(form, spec, errors)
     draft.keep(found)
@@ -225,7 +170,9 @@ def _reasons(form: Form) -> Mapping[str, str]:
     spec, _ = draft.validated(form.plain())
     if spec is None:
         return {}
-    state = form.found.pairs(json.loads(spec.to_json()))
+    plain = json.loads(spec.to_json())
+    form.found.check(plain)  # first in the line: it decides whether the run may be queued
+    state = form.ask("Looking for nets that fit", form.found.pairs, plain)
     return state.value if state.status == "done" else {}
 
 
@@ -297,7 +244,7 @@ def _data(form: Form) -> None:
     needs_path = any("path" in knob or "folder" in knob for knob in entry.get("knobs", {}))
     if is_expert() or needs_path:
         _knobs(form, "datasets", "data")
-    state = form.found.samples(draft.answer("data"))
+    state = form.ask("Fetching sample images", form.found.samples, draft.answer("data"))
     if state.status == "done":
         _samples(state.value)
     elif state.status == "failed":
@@ -361,43 +308,6 @@ def _budget(form: Form) -> None:
         draft.put_about("policies", policies)
 
 
-def _axes(form: Form) -> dict[str, tuple[Any, ...]]:
-    axes: dict[str, tuple[Any, ...]] = {}
-    if len(draft.about("seeds")) > 0:
-        axes["seed"] = tuple(draft.about("seeds"))
-    if "policy" in form.needs and len(draft.about("policies")) > 0:
-        axes["policy"] = tuple(draft.about("policies"))
-    return axes
-
-
-def _num_runs(form: Form) -> int:
-    axes = _axes(form)
-    seeds = len(axes.get("seed", (0,)))
-    taught = seeds * len(axes.get("policy", (0,)))
-    with_baseline = draft.about("with_baseline") and "teacher" in form.needs
-    return taught + (seeds if with_baseline else 0) + int(draft.answer("teacher.weights") == TRAIN
-                                                          and "teacher" in form.needs)  # fmt: skip
-
-
-TRAIN = "none"  # a teacher without weights is trained first
-
-
-def _teacher_first(spec: RunSpec) -> RunSpec | None:
-    """The run that trains the teacher, where it has no weights yet."""
-    if spec.teacher is None or spec.teacher.weights != TRAIN:
-        return None
-    return spec.replace(
-        **{
-            "student": {"name": spec.teacher.name, "knobs": dict(spec.teacher.knobs)},
-            "teacher": None,
-            "distiller": None,
-            "policy": None,
-            "method": "alone",
-            "schedule.epochs": int(draft.about("teacher_epochs")),
-        }
-    )
-
-
 def _review(spec: RunSpec | None) -> None:
     st.subheader("6 · Review")
     name = st.text_input(
@@ -424,72 +334,6 @@ def _default_name(spec: RunSpec | None) -> str:
     return f"{pair} · {how}"
 
 
-def _what_you_get(form: Form, spec: RunSpec | None) -> JobState | None:
-    """Cost and time, from the job process: asked for, never waited for."""
-    st.markdown("#### What you will get")
-    if spec is None:
-        st.caption("A setting on the left needs a correction first.")
-        return None
-    plain = json.loads(spec.to_json())
-    check = form.found.check(plain)
-    wanted = st.session_state.get("distill_measure") == spec.hash()
-    estimate = form.found.estimate(plain) if wanted else None
-    pending = [state for state in (check, estimate) if state is not None]
-    if any(state.status in ("waiting", "running") for state in pending):
-        _wait_for_jobs(form.found, plain, wanted)
-    if check.status == "done":
-        _costs(check.value)
-    if estimate is None:
-        if st.button(
-            "Measure the time · 5 s", icon=":material/timer:", disabled=check.status != "done"
-        ):
-            st.session_state["distill_measure"] = spec.hash()
-            st.rerun()
-    else:
-        _estimated(form, estimate)
-    return check
-
-
-def _wait_for_jobs(found: Studio, plain: Mapping[str, Any], wanted: bool) -> None:
-    def look() -> None:
-        states = [found.check(plain)] + ([found.estimate(plain)] if wanted else [])
-        if all(state.status in ("done", "failed") for state in states):
-            st.rerun()
-        doing = "Measuring a few real steps" if wanted else "Checking that the parts fit"
-        st.status(doing, type="step")
-
-    st.fragment(look, run_every=0.7, key="jobs")()
-
-
-def _costs(value: Mapping[str, Any]) -> None:
-    teacher, student = (value["costs"].get(role) for role in ("teacher", "student"))
-    for role, cost in (("Teacher", teacher), ("Student", student)):
-        if cost:
-            macs = counted(cost["multiply_adds"])
-            st.markdown(f"**{role}** · {amount(cost['parameters'])} parameters · {macs} an image")
-    if teacher and student and student["multiply_adds"]:
-        ratio = teacher["multiply_adds"] / student["multiply_adds"]
-        st.markdown(f"The student needs **{times(ratio)} fewer computations**.")
-    data = value.get("data", {})
-    if data.get("splits"):
-        images = ", ".join(f"{count:,} {split}" for split, count in data["splits"].items())
-        st.caption(f"Images: {images}; {len(data.get('classes', ()))} classes.")
-    if spots := value.get("spots"):
-        st.caption("Taught at: " + ", ".join(spot["name"] for spot in spots))
-
-
-def _estimated(form: Form, state: JobState) -> None:
-    if state.status == "failed":
-        st.warning(f"{state.message} {state.hint}", icon=":material/timer_off:")
-    elif state.status == "done":
-        one, runs = state.value["seconds"], _num_runs(form)
-        whole = f"; {runs} runs ≈ {duration(runs * one)} at most" if runs > 1 else ""
-        st.markdown(f":material/timer: One run takes **≈ {duration(one)}** here{whole}.")
-        memory, disk = state.value.get("memory_bytes"), state.value.get("disk_bytes")
-        if memory and disk:
-            st.caption(f"Memory {size(memory)} · disk {size(disk)} a run")
-
-
 def _told(form: Form, fault: SpecError | None, check: JobState | None) -> list[str]:
     """Show what is wrong where it was entered; returns the errors, which keep the run back."""
     errors: list[dict[str, str]] = []
@@ -510,7 +354,7 @@ def _told(form: Form, fault: SpecError | None, check: JobState | None) -> list[s
 
 
 def _foot(form: Form, spec: RunSpec | None, errors: list[str]) -> None:
-    runs = _num_runs(form)
+    runs = num_runs(form)
     with st.bottom, st.container(horizontal=True, vertical_alignment="center", key="foot"):
         label = "Queue the run" if runs == 1 else f"Queue {runs} runs"
         is_ready = spec is not None and not errors and form.found.is_working()
@@ -518,7 +362,7 @@ def _foot(form: Form, spec: RunSpec | None, errors: list[str]) -> None:
             label,
             type="primary",
             icon=":material/play_arrow:",
-            shortcut="Ctrl+Enter",
+            shortcut="Ctrl+Shift+Enter",  # Ctrl+Enter also ends typing in a text area
             disabled=not is_ready,
         )
         if is_asked and spec is not None:
@@ -534,17 +378,12 @@ def _queue(form: Form, spec: RunSpec) -> None:
         form.found.launch,
         spec,
         name=draft.about("name") or _default_name(spec),
-        axes=_axes(form),
+        axes=axes_of(form),
         with_baseline=bool(draft.about("with_baseline")) and "teacher" in form.needs,
-        teacher_first=_teacher_first(spec),
+        teacher_first=teacher_first(spec),
     )
     if experiment is not None:
         site.go("watch", experiment=experiment.id)
-
-
-def _is_below(where: str, path: str) -> bool:
-    """Whether a fault at `where` belongs to the setting at `path`."""
-    return where == path or where.startswith(f"{path}.")
 
 
 main()

@@ -51,6 +51,9 @@ POSITIONS = [
 ]
 
 
+NUM_EVENTS = 42  # in the log of the whole run
+
+
 class Killed(BaseException):
     """As SIGKILL: nothing after it is written."""
 
@@ -178,10 +181,11 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def told_twice_an_epoch() -> Any:
-    """Some steps are told together, so that a run may be left with open sums."""
+def some_steps_are_told_together() -> Any:
+    """So that a run may be left with open sums, and in the middle of an evaluation."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("engine.training.loop.TELLINGS_PER_EPOCH", 2)
+        patch.setattr("engine.execution.EVALUATION_BATCH", tiny.HELD // 2)
         yield
 
 
@@ -307,14 +311,10 @@ def test_what_a_spec_leaves_open_is_settled_and_kept(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0})
     run = make(tiny.spec_of(device="auto", threads=0, **{"schedule.epochs": 1}))
-    threads = torch.get_num_threads()
-    try:
-        assert drive(run, execute) == "finished"
-    finally:
-        torch.set_num_threads(threads)
-    assert run.spec().device == "cpu"
-    assert run.spec().threads > 0
+    assert drive(run, execute) == "finished"
+    assert (run.spec().device, run.spec().threads) == ("cpu", 1)
 
 
 def test_a_student_alone_needs_no_teacher_and_tells_no_choices(make: Make) -> None:
@@ -360,12 +360,9 @@ def test_a_trained_student_can_teach_and_can_go_on(make: Make) -> None:
         for one in of_kind(first, Evaluated)
         if (one.weights, one.split) == ("best", "validation")
     )
-    teacher = next(one for one in of_kind(make_last(run), Evaluated) if one.at == (0, 0, 0))
-    assert teacher.figures == best
-
-
-def make_last(run: RunFolder) -> RunFolder:
-    return run
+    start = next(one for one in of_kind(run, Evaluated) if one.net == "student")
+    assert start.at == (0, 0, 0)
+    assert start.figures == best
 
 
 # The same spec gives the same run
@@ -384,8 +381,13 @@ def test_another_seed_gives_another_run(make: Make, spec: RunSpec, whole: RunFol
     assert differing_weights(other.checkpoints, whole.checkpoints)
 
 
-@pytest.mark.parametrize("word", ["stop", "interrupt"])
-@pytest.mark.parametrize("at", POSITIONS, ids=str)
+@pytest.mark.parametrize(
+    ("at", "word"),
+    [
+        *((at, "stop") for at in POSITIONS),
+        *((at, "interrupt") for at in ((0, 0, 5), (1, 0, 3), (1, 1, 5))),
+    ],
+)
 def test_a_run_ended_after_any_step_goes_on_exactly(
     make: Make, spec: RunSpec, whole: RunFolder, at: At, word: Word
 ) -> None:
@@ -398,34 +400,28 @@ def test_a_run_ended_after_any_step_goes_on_exactly(
     assert_equal_runs(run, whole)
 
 
-# 2 teacher, 1 before training, 2 epochs, then test, best validation, best test: one batch each
-@pytest.mark.parametrize("number", range(1, 9))
+# 3 looks while it prepares; 2 batches each for the teacher on two splits, the student before
+# training, after each epoch and on the test split, and the best on two splits.
+@pytest.mark.parametrize("number", range(1, 20))
 def test_a_run_ended_during_any_evaluation_goes_on_exactly(
     make: Make, spec: RunSpec, whole: RunFolder, number: int
 ) -> None:
     run = make(spec)
-    looks = looks_before_evaluation(run, number)
-    assert drive(run, told(Script(ends_at=(looks, "interrupt")))) in ("interrupted", "finished")
-    if run.status() != "finished":
-        assert drive(run, execute) == "finished"
+    assert drive(run, told(Script(ends_at=(number, "interrupt")))) == "interrupted"
+    assert drive(run, execute) == "finished"
     assert_equal_runs(run, whole)
 
 
-def looks_before_evaluation(run: RunFolder, number: int) -> int:
-    return number
-
-
-@pytest.mark.parametrize("count", range(1, 46))
+@pytest.mark.parametrize(
+    "count", [pytest.param(n, marks=[pytest.mark.slow] * (n % 2)) for n in range(1, NUM_EVENTS)]
+)
 def test_a_run_killed_after_any_event_goes_on_exactly(
     make: Make, spec: RunSpec, whole: RunFolder, count: int
 ) -> None:
-    last = len(events_of(whole)) - 1
-    assert last <= 45, "more events than this test kills after"
-    if count > last:
-        return
+    assert len(events_of(whole)) == NUM_EVENTS
     run = make(spec)
     with pytest.raises(Killed):
-        drive(run, killed_after(min(count, last)))
+        drive(run, killed_after(count))
     assert run.status() == "interrupted"
     assert drive(run, execute) == "finished"
     assert_equal_runs(run, whole)
@@ -447,7 +443,6 @@ def test_a_run_killed_far_after_its_last_checkpoint_goes_on_exactly(
     spec = tiny.spec_of(teacher, distiller="at", save_every=10, **{"schedule.epochs": 3})
     plain, run = make(spec), make(spec)
     assert drive(plain, execute) == "finished"
-    assert drive(run, told(Script({(0, 0, 3): ["save"], (0, 2, 2): ["pause", "save"]}))) if 0 else 1
     with pytest.raises(Killed):
         drive(run, killed_after(25))
     assert drive(run, execute) == "finished"
@@ -559,15 +554,15 @@ def test_a_finished_run_driven_again_only_measures_again(
     assert_equal_runs(run, whole)
 
 
-def test_resuming_under_other_threads_is_told_as_not_exact(make: Make, spec: RunSpec) -> None:
+def test_resuming_under_other_threads_is_told_as_not_exact(
+    make: Make, spec: RunSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = make(spec)
     drive(run, told(Script({(1, 0, 2): ["stop"]})))
     run.write_spec(run.spec().replace(threads=2))
-    threads = torch.get_num_threads()
-    try:
-        assert drive(run, execute) == "finished"
-    finally:
-        torch.set_num_threads(threads)
+    monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert drive(run, execute) == "finished"
     notes = [note.text for note in of_kind(run, Note) if note.level == "warning"]
     assert any("another settings, threads: not exact" in note for note in notes)
 
@@ -579,17 +574,13 @@ def test_resuming_under_other_threads_is_told_as_not_exact(make: Make, spec: Run
 def test_a_policy_does_not_shift_the_order_of_the_images(
     make: Make, teacher: Path, policy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[list[int]] = []
-    plain = seen_indices(make, tiny.spec_of(), monkeypatch, seen)
-    routed = seen_indices(
-        make, tiny.spec_of(teacher, distiller="at", policy=policy), monkeypatch, seen
-    )
-    assert routed == plain
+    plain = seen_batches(make(tiny.spec_of()), monkeypatch)
+    routed = tiny.spec_of(teacher, distiller="at", policy=policy)
+    assert seen_batches(make(routed), monkeypatch) == plain
 
 
-def seen_indices(
-    make: Make, spec: RunSpec, monkeypatch: pytest.MonkeyPatch, seen: list[list[int]]
-) -> list[Any]:
+def seen_batches(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, float]]:
+    """Indices and pixels of every batch that the run trains on."""
     found: list[Any] = []
     real = engine.execution.fit
 
@@ -605,7 +596,7 @@ def seen_indices(
 
     with monkeypatch.context() as patch:
         patch.setattr(engine.execution, "fit", watching)
-        assert drive(make(spec), execute) == "finished"
+        assert drive(run, execute) == "finished"
     return found
 
 

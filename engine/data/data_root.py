@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.data.batch import DATASETS
 from engine.data.folder_layout import class_folders, split_folders
+from engine.errors import SpecError
 from engine.spec import Choice
 
 # Folders of this name hold one part of a segmentation set, not the images of a class.
@@ -55,10 +56,21 @@ def named_folders() -> list[dict[str, Any]]:
 
 
 def data_choice(choice: Choice) -> Choice:
-    """A choice of a registered data set, also where it names a folder below the root."""
-    if choice.name not in DATASETS and (find_root() / choice.name).is_dir():
+    """A choice of a registered data set, also where it names a folder below the root.
+
+    Raises:
+        SpecError: it is neither.
+    """
+    if choice.name in DATASETS:
+        return choice
+    if (find_root() / choice.name).is_dir():
         return Choice(name="image_folder", knobs={"path": choice.name, **choice.knobs})
-    return choice
+    known = ", ".join(entry.name for entry in DATASETS)
+    raise SpecError(
+        f"there is no data set {choice.name!r}, and no folder of this name in {find_root()};"
+        f" known: {known}",
+        hint="Set DISTILL_DATA to the folder that holds your data sets.",
+    )
 
 
 def _classes_of_train(folder: Path) -> list[str]:

@@ -92,7 +92,7 @@ class JobProcess:
             self._states.pop(other, None)
 
     def _start(self) -> None:
-        if self._thread is None or not self._thread.is_alive():
+        if self._thread is None:
             self._is_ending = False
             self._thread = threading.Thread(target=self._serve, name="jobs", daemon=True)
             self._thread.start()
@@ -100,10 +100,10 @@ class JobProcess:
     def _serve(self) -> None:
         while True:
             with self._wanted:
-                if not self._waiting:
-                    self._wanted.wait(IDLE_SECONDS)
+                self._wanted.wait_for(lambda: self._waiting or self._is_ending, IDLE_SECONDS)
                 if self._is_ending or not self._waiting:
                     self._end()
+                    self._thread = None
                     return
                 key, (kind, params) = self._waiting.popitem(last=False)
                 self._states[key] = JobState("running")

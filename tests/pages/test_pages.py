@@ -202,3 +202,114 @@ def test_a_live_chart_keeps_its_identity_over_two_versions_of_its_data() -> None
         ids.append([one.proto.id for one in plots])
     assert len(ids[0]) == 2
     assert ids[0] == ids[1]
+
+
+def entry(name: str, **facts: object) -> dict[str, object]:
+    power = {"type": "integer", "minimum": 1, "maximum": 8, "default": 2, "description": "Exponent"}
+    return {"name": name, "title": name.upper(), "source": "us", "help": "Helps.", "aliases": [],
+            "knobs": {"power": power} if name == "at" else {}, "facts": facts}  # fmt: skip
+
+
+CATALOGUE = {
+    "nets": [entry("resnet14"), entry("resnet8")],
+    "datasets": [entry("shapes")],
+    "distillers": [entry("at"), entry("kd")],
+    "methods": [
+        entry("alone", needs=[]),
+        entry("spot_adaptive", needs=["teacher", "distiller", "policy"]),
+    ],
+    "policies": [entry("all"), entry("learned")],
+    "folders": [],
+}
+
+
+@pytest.fixture
+def answered(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """Jobs that are done at once; what they give may be changed by a test."""
+    from engine.api import Studio
+    from engine.runs.job_process import JobProcess, JobState
+
+    check: dict[str, object] = {"errors": [], "warnings": [], "costs": {}}
+    values = {"check": check, "pairs": {"resnet14": "It is no smaller.", "resnet8": ""}}
+
+    def ask(_: object, kind: str, *_args: object, **_more: object) -> JobState:
+        return JobState("done", values[kind]) if kind in values else JobState("waiting")
+
+    monkeypatch.setattr(JobProcess, "ask", ask)
+    monkeypatch.setattr(Studio, "catalogue", lambda _: CATALOGUE)
+    monkeypatch.setattr(Studio, "is_working", lambda _: True)
+    return values
+
+
+@pytest.mark.parametrize("mode", ["guided", "expert"])
+def test_the_form_is_drawn_from_the_catalogue(mode: str, open_page, answered) -> None:
+    app = open_page("distill", mode=mode)
+    assert not app.exception
+    assert [one.value.split(" · ")[1] for one in app.subheader] == [
+        "Goal",
+        "Pair",
+        "Method",
+        "Data",
+        "Budget",
+        "Review",
+    ]
+    assert any(one.label == "Power" for one in app.number_input) is (mode == "expert")
+
+
+def button(app: AppTest, words: str):
+    return next(one for one in app.button if words in one.label)
+
+
+def test_a_queued_form_becomes_runs_with_their_baseline(
+    workspace: Workspace, open_page, answered
+) -> None:
+    app = open_page("distill")
+    button(app, "Queue 2 runs").click().run()
+    assert not app.exception
+    specs = [folder.spec() for folder in workspace.runs()]
+    assert sorted(spec.method.name for spec in specs) == ["alone", "spot_adaptive"]
+    assert app.query_params["experiment"]
+
+
+def test_switching_the_voice_loses_no_answer(open_page, answered) -> None:
+    app = open_page("distill", mode="expert")
+    next(one for one in app.number_input if one.label == "Power").set_value(4)
+    app.run()
+    app.segmented_control(key="mode").set_value("guided").run()
+    app.segmented_control(key="mode").set_value("expert").run()
+    assert next(one for one in app.number_input if one.label == "Power").value == 4
+    assert "power: 4" in app.code[0].value
+
+
+def test_an_error_stands_at_its_field_and_keeps_the_run_back(open_page, answered) -> None:
+    answered["check"] = {
+        "errors": [{"where": "distiller", "message": "The maps differ in size."}],
+        "warnings": [],
+        "costs": {},
+    }
+    app = open_page("distill")
+    assert "The maps differ in size." in [one.value for one in app.error]
+    assert button(app, "Queue").disabled
+
+
+def test_a_pair_that_cannot_be_is_marked_with_its_reason(open_page, answered) -> None:
+    answered["pairs"] = {"resnet8": "It has no such layer."}
+    app = open_page("distill")
+    assert any("It has no such layer." in one.value for one in app.error)
+
+
+def test_seeds_multiply_the_runs(open_page, answered) -> None:
+    app = open_page("distill", mode="expert")
+    next(one for one in app.text_input if one.label == "Seeds").set_value("1, 2, 3").run()
+    assert button(app, "Queue 6 runs")
+
+
+def test_the_draft_is_there_after_a_reload(workspace: Workspace, open_page, answered) -> None:
+    app = open_page("distill")
+    next(one for one in app.text_input if one.label == "Name").set_value("Mine").run()
+    again = open_page("distill")
+    assert next(one for one in again.text_input if one.label == "Name").value == "Mine"
+
+
+def test_what_ends_typing_in_a_text_area_does_not_queue_a_run(open_page, answered) -> None:
+    assert button(open_page("distill"), "Queue").proto.shortcut.lower() != "ctrl+enter"

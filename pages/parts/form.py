@@ -1,0 +1,115 @@
+"""The Distill form of one script run: choices, what is wrong with them, and what they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import streamlit as st
+
+from engine.api import JobState, RunSpec, Studio
+from pages.parts import draft
+
+Entry = Mapping[str, Any]
+Ask = Callable[[Mapping[str, Any]], JobState]
+TRAIN = "none"  # a teacher without weights is trained first
+
+
+class Form:
+    """The page of one script run: where each setting has room for what is wrong with it."""
+
+    def __init__(self, found: Studio, catalogue: Mapping[str, list[Entry]]) -> None:
+        self.found = found
+        self.entries = {
+            kind: {entry["name"]: entry for entry in entries} for kind, entries in catalogue.items()
+        }
+        self.slots: dict[str, Any] = {}
+        self.asked: dict[str, tuple[Ask, Mapping[str, Any]]] = {}
+
+    def ask(self, doing: str, ask: Ask, plain: Mapping[str, Any]) -> JobState:
+        """Ask the job process for something; `wait_for_jobs` redraws the page with the answer."""
+        self.asked[doing] = (ask, plain)
+        return ask(plain)
+
+    def mark(self, path: str) -> None:
+        """Leave room for a message about this setting."""
+        self.slots[path] = st.container()
+
+    def show_faults(self, faults: list[dict[str, str]], kind: str) -> list[str]:
+        """Each message at its setting; returns those that belong to none on the page."""
+        homeless = []
+        for fault in faults:
+            where, text = fault.get("where", ""), fault["message"]
+            home = max((p for p in self.slots if _is_below(where, p)), key=len, default=None)
+            if home is None:
+                homeless.append(text)
+            elif kind == "error":
+                self.slots[home].error(text, icon=":material/error:")
+            else:
+                self.slots[home].warning(text, icon=":material/warning:")
+        return homeless
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What the chosen method needs beside a student."""
+        entry = self.entries["methods"].get(draft.answer("method.name"), {})
+        return tuple(entry.get("facts", {}).get("needs", ()))
+
+    def plain(self) -> dict[str, Any]:
+        return draft.plain_spec(self.needs)
+
+    def select(self, kind: str, path: str, label: str, **more: Any) -> str:
+        """A choice among registered parts; another part begins with its own defaults."""
+        entries = self.entries[kind]
+        before = draft.answer(f"{path}.name")
+        options = list(entries) if before in entries or not before else [before, *entries]
+        options = more.pop("options", options)
+        words = more.pop("words", lambda name: entries.get(name, {}).get("title", name))
+        key = draft.key_for(f"{path}.name", before)
+        chosen = st.selectbox(label, options, format_func=words, key=key, **more)
+        if chosen != before:
+            draft.put(f"{path}.name", chosen)
+            draft.put(f"{path}.knobs", {})
+            if path in ("teacher", "student"):
+                draft.put(f"{path}.weights", "none")
+        self.mark(path)
+        return chosen
+
+
+def axes_of(form: Form) -> dict[str, tuple[Any, ...]]:
+    axes: dict[str, tuple[Any, ...]] = {}
+    if len(draft.about("seeds")) > 0:
+        axes["seed"] = tuple(draft.about("seeds"))
+    if "policy" in form.needs and len(draft.about("policies")) > 0:
+        axes["policy"] = tuple(draft.about("policies"))
+    return axes
+
+
+def num_runs(form: Form) -> int:
+    axes = axes_of(form)
+    seeds = len(axes.get("seed", (0,)))
+    taught = seeds * len(axes.get("policy", (0,)))
+    with_baseline = draft.about("with_baseline") and "teacher" in form.needs
+    return taught + (seeds if with_baseline else 0) + int(draft.answer("teacher.weights") == TRAIN
+                                                          and "teacher" in form.needs)  # fmt: skip
+
+
+def teacher_first(spec: RunSpec) -> RunSpec | None:
+    """The run that trains the teacher, where it has no weights yet."""
+    if spec.teacher is None or spec.teacher.weights != TRAIN:
+        return None
+    return spec.replace(
+        **{
+            "student": {"name": spec.teacher.name, "knobs": dict(spec.teacher.knobs)},
+            "teacher": None,
+            "distiller": None,
+            "policy": None,
+            "method": "alone",
+            "schedule.epochs": int(draft.about("teacher_epochs")),
+        }
+    )
+
+
+def _is_below(where: str, path: str) -> bool:
+    """Whether a fault at `where` belongs to the setting at `path`."""
+    return where == path or where.startswith(f"{path}.")
