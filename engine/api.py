@@ -14,6 +14,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -174,6 +175,7 @@ class Studio:
         self._queue = RunQueue(self._workspace)
         self._jobs = JobProcess(self._workspace)
         self._scheduler: Scheduler | None = None
+        self.trouble = ""  # why the engine could not be started; empty where all is well
         self._views: OrderedDict[str, tuple[RunView, int]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -186,7 +188,11 @@ class Studio:
             WorkspaceError: another server owns the workspace.
         """
         scheduler = Scheduler(self._workspace, ProcessExecutor(self._workspace))
-        scheduler.start()
+        try:
+            scheduler.start()
+        except WorkspaceError as error:
+            self.trouble = str(error)
+            raise
         self._scheduler = scheduler
         if demo and not self._workspace.runs():
             self.launch_preset("demo")
@@ -222,18 +228,26 @@ class Studio:
 
     # What can be chosen
 
-    def catalogue(self) -> Mapping[str, Any] | None:
+    def catalogue(self, *, again: bool = False) -> Mapping[str, Any] | None:
         """Every registered part as plain data; None while it is being made.
 
+        Args:
+            again: try once more after a failure.
+
         {"nets" | "datasets" | "distillers" | "methods" | "policies": [{"name", "title",
-        "source", "help", "aliases", "knobs": {knob: JSON schema}, "facts": {...}}],
-        "folders": [...]}; it is kept under the hash of the engine's sources.
+        "source", "help", "aliases", "knobs": {knob: JSON schema}, "facts": {...}}]}; it is
+        kept under the hash of the engine's sources.
+
+        Raises:
+            DistillError: it could not be made.
         """
         path, digest = self._workspace.path / "catalogue.json", _sources_hash()
         if (kept := _read_mapping(path)).get("hash") == digest:
             found: Mapping[str, Any] = kept["catalogue"]
             return found
-        state = self._jobs.ask("catalogue", {})
+        state = self._jobs.ask("catalogue", {}, again=again)
+        if state.status == "failed":
+            raise DistillError(state.message, hint=state.hint)
         if state.status != "done":
             return None
         replace_file(path, json.dumps({"hash": digest, "catalogue": state.value}).encode())
@@ -478,12 +492,14 @@ class Studio:
     def files(self, run_id: str) -> tuple[tuple[str, int], ...]:
         """(path below the run's folder, bytes) of what the run keeps."""
         root = self._workspace.run(run_id).path
-        found = sorted(path for path in root.rglob("*") if path.is_file())
-        return tuple(
-            (str(path.relative_to(root)), path.stat().st_size)
-            for path in found
-            if path.suffix not in (".lock", ".tmp")
-        )
+        kept = []
+        for path in sorted(root.rglob("*")):
+            if path.suffix in (".lock", ".tmp", ".partial") or path.name.startswith("."):
+                continue  # a worker is about to replace it
+            with suppress(FileNotFoundError):
+                if path.is_file():
+                    kept.append((str(path.relative_to(root)), path.stat().st_size))
+        return tuple(kept)
 
     def file(self, run_id: str, name: str) -> Path:
         """One of these files.
@@ -508,27 +524,29 @@ class Studio:
     def _active(self, one: Summary) -> Active:
         beat = read_heartbeat(self._workspace.run(one.id))
         view = self.view(one.id)
-        speed = view.speed or (beat.samples_per_second if beat else 0.0)
+        pace = beat.steps_per_second if beat else 0.0
         total, done = view.total_steps, view.steps_done
-        batch = self._workspace.run(one.id).spec().schedule.batch
-        left = (total - done) * batch / speed if speed and total else None
+        left = (total - done) / pace if pace and total else None
         return Active(
             id=one.id,
             title=one.name,
             status=one.status,
             share_done=done / total if total else 0.0,
             seconds_left=left,
-            samples_per_second=speed,
+            samples_per_second=view.speed,
             silent_seconds=time.time() - beat.time if beat else 0.0,
         )
 
     def _baseline(self, folder: RunFolder, own: Summary) -> Summary | None:
         experiment = self.experiment(own.experiment)
         for member in experiment.runs if experiment else ():
-            if member.role == "alone":
-                alone = self._summary(member.run)
-                if alone is not None and alone.baseline_hash == own.baseline_hash:
-                    return alone
+            alone = self._summary(member.run) if member.role == "alone" else None
+            if (
+                alone is not None
+                and alone.status == "finished"
+                and alone.baseline_hash == own.baseline_hash
+            ):
+                return alone
         found = find_baseline(self._workspace, folder.spec())
         return summary_of_run(found) if found else None
 

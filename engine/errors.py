@@ -55,6 +55,9 @@ def explain(error: ValidationError, model: type[BaseModel], prefix: str) -> Spec
     """
     fault = error.errors()[0]
     path = [str(part) for part in fault["loc"]]
+    is_knob = len(path) > 1 and path[-1] in _KNOB_KINDS and _is_union(error)
+    if is_knob:
+        path.pop()
     where = ".".join([prefix, *path] if prefix else path)
     if fault["type"] == "extra_forbidden":
         known = ", ".join(_fields_at(model, path[:-1])) or "none"
@@ -63,6 +66,8 @@ def explain(error: ValidationError, model: type[BaseModel], prefix: str) -> Spec
     if fault["type"] == "missing":
         return SpecError(f"{where} is missing", where=where)
     given = f"{where} = {fault['input']!r}"
+    if is_knob:
+        return SpecError(f"{given} is not a number, a text, true or false", where=where)
     schema = _schema_at(model, path)
     if "enum" in schema:
         known = ", ".join(str(value) for value in schema["enum"])
@@ -74,6 +79,15 @@ def explain(error: ValidationError, model: type[BaseModel], prefix: str) -> Spec
         return SpecError(f"{given} is outside {_range(schema, '')}", where=where)
     about = f" ({schema['description']})" if "description" in schema else ""
     return SpecError(f"{given} is not allowed{about}: {fault['msg'].lower()}", where=where)
+
+
+_KNOB_KINDS = ("bool", "int", "float", "str")  # pydantic ends a place with the kind it tried
+
+
+def _is_union(error: ValidationError) -> bool:
+    """Whether the first two faults are two kinds tried at one place."""
+    first, *rest = (fault["loc"][:-1] for fault in error.errors())
+    return rest[:1] == [first]
 
 
 _NOUNS = {
@@ -116,8 +130,10 @@ def _schema_at(model: type[BaseModel], path: list[str]) -> Mapping[str, Any]:
 
 
 def _fields_at(model: type[BaseModel], path: list[str]) -> list[str]:
-    found = _schema_at(model, path) if path else model.model_json_schema()
-    return list(found.get("properties", {}))
+    root = model.model_json_schema()
+    found = _schema_at(model, path) if path else root
+    options = [_resolved(root, option) for option in [found, *found.get("anyOf", ())]]
+    return [name for option in options for name in option.get("properties", {})]
 
 
 def _resolved(root: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -36,7 +36,7 @@ class PhaseBegan(_Event):
 
 
 class StepTaken(_Event):
-    """The mean over `count` steps that end at `at`; losses are in nats unless a term says so."""
+    """The mean over `count` steps that end at `at`: the parts of the losses, weights included."""
 
     is_result: ClassVar[bool] = True
     volatile: ClassVar[frozenset[str]] = frozenset({"samples_per_second"})

@@ -214,19 +214,20 @@ class _Run:
 
     def _fit(self, phase: Phase, lesson: Lesson) -> Iterator[Event]:
         seen, since = 0, time.perf_counter()
-        speed = 0.0
+        steps, begun = 0, since
         for item in fit(phase, lesson, self.tally, at=self.at, seed=self.spec.seed):
             if isinstance(item, StepTaken):
-                seconds = time.perf_counter() - since
-                speed = seen / seconds if seconds > 0 and seen else speed
+                speed = seen / max(time.perf_counter() - since, 1e-9)
                 yield item.model_copy(update={"samples_per_second": round(speed, 1)})
                 seen, since = 0, time.perf_counter()
             elif isinstance(item, Stepped):
                 self.at = item.at
                 self.open_tally = self.tally.state_dict()
-                seen += item.samples
-                self.control.beat(self.at, speed)
+                seen, steps = seen + item.samples, steps + 1
+                self.control.beat(self.at, steps / (time.perf_counter() - begun))
+                waited = time.perf_counter()
                 yield from self._obey()
+                begun += time.perf_counter() - waited
             elif isinstance(item, EpochEnded):
                 yield from self._close_epoch(phase, item)
                 seen, since = 0, time.perf_counter()
@@ -465,6 +466,7 @@ class _Run:
         packages = ("torch", "torchvision", "numpy", "fvcore", "safetensors", "pydantic")
         return {
             **self._circumstances(),
+            "classes": list(self.data.classes),
             "python": platform.python_version(),
             "system": platform.platform(),
             "versions": {name: version(name) for name in packages},

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -126,7 +127,7 @@ def estimate(spec: Mapping[str, Any]) -> dict[str, Any]:
                 since = time.perf_counter()
                 if since - begun > ESTIMATE_SECONDS / len(plan) and len(times) > 3:
                     break
-        steps[phase.name] = sum(times[2:]) / max(1, len(times) - 2)
+        steps[phase.name] = fmean(times[2:] or times)
     torch.set_num_threads(1)
     seconds = sum(one.epochs * one.data.steps * steps[one.name] for one in plan)
     measured = sum(one.epochs // read.evaluate_every for one in plan if one.is_measured)

@@ -143,7 +143,7 @@ def parse_yaml(text: str) -> dict[str, Any]:
         SpecError: the text is neither.
     """
     try:
-        plain = yaml.safe_load(text)
+        plain = _read(text)
     except yaml.YAMLError as error:
         line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
         raise SpecError(f"this is no YAML: line {line} cannot be read") from None
@@ -175,6 +175,13 @@ def set_path(plain: dict[str, Any], path: str, value: Any) -> None:
         "policy",
     }
     here[last] = {"name": value} if is_choice and isinstance(value, str) else value
+
+
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text)  # YAML 1.1 would take JSON's 1e-7 for a text
+    except ValueError:
+        return yaml.safe_load(text)
 
 
 def _digest(plain: Mapping[str, Any]) -> str:

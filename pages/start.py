@@ -9,7 +9,7 @@ from pages.charts.table import accuracy, gains, title
 from pages.charts.words import percent, points, size, status_text
 from pages.parts import site
 from pages.parts.demo import demo_button
-from pages.parts.door import open_studio
+from pages.parts.door import open_studio, tell_trouble
 
 RECENT = 6
 
@@ -17,6 +17,7 @@ RECENT = 6
 def main() -> None:
     found = open_studio()
     found.warm_up()
+    tell_trouble(found)
     runs = found.runs()
     with st.container(border=True, key="hero"):
         _welcome(found, runs)

@@ -69,7 +69,7 @@ class Script(Control):
         before: list[Word] | None = None,
     ) -> None:
         self.at = (0, 0, 0)
-        self.samples_per_second = 0.0
+        self.steps_per_second = 0.0
         self._words = {at: [*said] for at, said in (words or {}).items()}
         self._before = before or []
         self._has_begun = False
@@ -91,7 +91,7 @@ class Script(Control):
         waiting = self._words.get(self.at, []) if self._has_begun else self._before
         return next((word for word in waiting if word in ("stop", "interrupt")), None)
 
-    def beat(self, at: At, samples_per_second: float) -> None:
+    def beat(self, at: At, steps_per_second: float) -> None:
         self.at, self._has_begun = at, True
 
 
@@ -637,7 +637,8 @@ def test_a_missing_file_of_weights_is_refused(make: Make, tmp_path: Path) -> Non
 @pytest.mark.parametrize("path", ["data", "student", "method", "distiller", "policy"])
 def test_an_unknown_part_is_refused(make: Make, teacher: Path, path: str) -> None:
     spec = tiny.spec_of(teacher, distiller="at").replace(**{path: "nonsense"})
-    assert "'nonsense'; known: " in failure(make, spec)
+    found = failure(make, spec)
+    assert "'nonsense'" in found and "; known: " in found
 
 
 def test_an_unknown_knob_is_refused(make: Make, teacher: Path) -> None:

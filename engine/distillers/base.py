@@ -33,13 +33,14 @@ class Spot(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The two nets' signals at one spot, float32, ready to compare."""
+    """The two nets' signals at one spot, ready to compare."""
 
     student: Tensor
     teacher: Tensor
 
     def select(self, rows: Tensor) -> Pair:
-        return Pair(self.student[rows], self.teacher[rows])
+        """The samples at `rows` (K,), in float32 whatever the nets compute in."""
+        return Pair(self.student[rows].float(), self.teacher[rows].float())
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ class Distiller(nn.Module):
 
     def project(self, student: Trace, teacher: Trace) -> tuple[Pair, ...]:
         """One pair for each spot, over the whole batch."""
-        return tuple(Pair(student[s].float(), teacher[t].detach().float()) for s, t in self.spots)
+        return tuple(Pair(student[s], teacher[t].detach()) for s, t in self.spots)
 
     @abstractmethod
     def measure(self, pair: Pair, batch: Batch) -> Tensor:

@@ -72,8 +72,8 @@ class FactorTransfer(Distiller):
     def project(self, student: Trace, teacher: Trace) -> tuple[Pair, ...]:
         ((s, t),) = self.spots
         with torch.no_grad():
-            factor = self.paraphraser[0](teacher[t].float())
-        return (Pair(self.translator(student[s].float()), factor),)
+            factor = self.paraphraser[0](teacher[t])
+        return (Pair(self.translator(student[s]), factor),)
 
     def measure(self, pair: Pair, batch: Batch) -> Tensor:
         """(K,) mean absolute gap between the two unit maps."""

@@ -48,7 +48,7 @@ class Hint(Distiller):
 
     def project(self, student: Trace, teacher: Trace) -> tuple[Pair, ...]:
         ((s, t),) = self.spots
-        return (Pair(self.regressor(student[s]).float(), teacher[t].detach().float()),)
+        return (Pair(self.regressor(student[s]), teacher[t].detach()),)
 
     def measure(self, pair: Pair, batch: Batch) -> Tensor:
         """(K,) mean square gap over all elements of the feature."""

@@ -165,14 +165,13 @@ class SpotAdaptive(Method):
         yield Chosen(self.spots, decision.kept, decision.probability)
 
         task = F.cross_entropy(ours["logits"].float(), batch.target)
-        terms = {"task": task}
-        loss = self._task_weight * task
+        terms = {"task": self._task_weight * task}
         for name, part, weight in self._parts():
             with self._materials.autocast():
                 pairs = part.project(ours, theirs)
             kept = torch.stack([decision.kept[:, self._column(spot)] for spot in part.spots], 1)
-            terms[name] = per_batch(distil(part, pairs, batch, kept))
-            loss = loss + weight * terms[name]
+            terms[name] = weight * per_batch(distil(part, pairs, batch, kept))
+        loss = torch.stack([*terms.values()]).sum()
         student_task = task.detach()
         del ours, task, pairs
         yield Descend(learner, loss, terms)

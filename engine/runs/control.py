@@ -53,7 +53,7 @@ class Control:
             lost: set when the run must save and end, as nobody waits for it any more.
         """
         self.at: At = (0, 0, 0)
-        self.samples_per_second = 0.0
+        self.steps_per_second = 0.0
         self._folder = folder
         self._lost = lost or threading.Event()
         self._pending: deque[Command] = deque()
@@ -82,9 +82,9 @@ class Control:
                 return word
             self._lost.wait(_LOOK_SECONDS)
 
-    def beat(self, at: At, samples_per_second: float) -> None:
+    def beat(self, at: At, steps_per_second: float) -> None:
         """Tell the heartbeat how far the run is."""
-        self.at, self.samples_per_second = at, samples_per_second
+        self.at, self.steps_per_second = at, steps_per_second
 
     def _refresh(self) -> None:
         try:
@@ -106,7 +106,7 @@ class NoControl(Control):
 
     def __init__(self) -> None:
         self.at = (0, 0, 0)
-        self.samples_per_second = 0.0
+        self.steps_per_second = 0.0
 
     def look(self) -> Word | None:
         return None

@@ -26,7 +26,7 @@ class Beat(Frozen):
 
     time: float
     position: At
-    samples_per_second: float
+    steps_per_second: float  # since training began here, evaluations included
     memory_bytes: int  # of the process, resident
     cpu_percent: float  # of one core
     pid: int
@@ -60,7 +60,7 @@ def _beat(folder: RunFolder, control: Control, ended: threading.Event) -> None:
         beat = Beat(
             time=time.time(),
             position=control.at,
-            samples_per_second=control.samples_per_second,
+            steps_per_second=control.steps_per_second,
             memory_bytes=process.memory_info().rss,
             cpu_percent=process.cpu_percent(),
             pid=os.getpid(),

@@ -10,8 +10,10 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +23,7 @@ from engine.runs.folder import Workspace
 
 COMMAND = (sys.executable, "-m", "engine", "jobs")
 IDLE_SECONDS = 300.0
+LOST_SECONDS = 10.0  # after which a job that took the process with it is tried again
 KEPT = 128
 
 
@@ -50,6 +53,7 @@ class JobProcess:
         self._thread: threading.Thread | None = None
         self._process: subprocess.Popen[str] | None = None
         self._is_ending = False
+        self._lost: dict[str, float] = {}  # job -> when the process died of it
 
     def ask(self, kind: str, params: Mapping[str, Any], *, again: bool = False) -> JobState:
         """The state of a job, which is started if nobody has asked for it yet.
@@ -61,14 +65,18 @@ class JobProcess:
         with self._wanted:
             if again and key not in self._waiting and self._status(key) != "running":
                 self._states.pop(key, None)
+            if time.monotonic() - self._lost.get(key, time.monotonic()) > LOST_SECONDS:
+                del self._lost[key]
+                self._states.pop(key, None)
             if key not in self._states:
                 self._replace(kind, key)
                 self._waiting[key] = (kind, params)
                 self._states[key] = JobState("waiting")
                 while len(self._states) > KEPT:
                     self._states.popitem(last=False)
-                self._start()
                 self._wanted.notify()
+            if self._waiting:
+                self._start()
             return self._states[key]
 
     def stop(self) -> None:
@@ -110,6 +118,8 @@ class JobProcess:
             state = self._done(kind, params)
             with self._lock:
                 self._states[key] = state
+                if self._process is None:
+                    self._lost[key] = time.monotonic()
 
     def _done(self, kind: str, params: Mapping[str, Any]) -> JobState:
         """Send one job and wait for its answer, on this thread."""
@@ -118,10 +128,8 @@ class JobProcess:
             assert process.stdin is not None and process.stdout is not None
             process.stdin.write(json.dumps({"kind": kind, "params": params}) + "\n")
             process.stdin.flush()
-            line = process.stdout.readline()
-        except OSError:
-            line = ""
-        if not line:
+            answer = json.loads(process.stdout.readline())
+        except (OSError, ValueError):  # it has ended, perhaps amid a line
             with self._lock:
                 self._end()
             return JobState(
@@ -129,14 +137,15 @@ class JobProcess:
                 message=f"The job process ended while it worked on {kind}.",
                 hint="It may have run out of memory. Ask again to start it anew.",
             )
-        answer = json.loads(line)
         if "value" in answer:
             return JobState("done", answer["value"])
         return JobState("failed", None, answer["message"], answer["hint"], answer["where"])
 
     def _running(self) -> subprocess.Popen[str]:
         with self._lock:
-            if self._process is None or self._process.poll() is not None:
+            if self._process is not None and self._process.poll() is not None:
+                self._end()
+            if self._process is None:
                 root = str(Path(engine.__file__).parents[1])
                 self._process = subprocess.Popen(
                     self._command,
@@ -161,5 +170,6 @@ class JobProcess:
             assert process.stdin is not None and process.stdout is not None
             process.kill()
             process.wait()
-            process.stdin.close()
+            with suppress(OSError):  # what it did not read is lost with it
+                process.stdin.close()
             process.stdout.close()

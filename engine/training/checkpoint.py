@@ -59,7 +59,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             f"The checkpoint {path.name} cannot be read ({type(error).__name__}).",
             hint="Start the run again from the beginning, as a new run.",
         ) from None
-    if plain.pop("format", None) != FORMAT:
+    if not isinstance(plain, dict) or plain.pop("format", None) != FORMAT:
         raise WeightsError(
             f"The checkpoint {path.name} has a format that this version cannot read."
         )

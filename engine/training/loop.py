@@ -76,6 +76,7 @@ def fit(
             watch.look(epoch, step)
             here = (index, epoch, step + 1)
             if (step + 1) % every == 0 or step + 1 == steps:
+                watch.settle()  # what is not finite must not be told
                 yield from tally.tell(here, rates)
             yield Stepped(here, len(batch))
         following = (index, epoch + 1, 0)
@@ -111,6 +112,12 @@ class _FiniteWatch:
                 late()
         else:
             self._check(flag, None, losses, epoch, step)
+
+    def settle(self) -> None:
+        """Check what was looked at late; waits for the device."""
+        late, self._late = self._late, None
+        if late is not None:
+            late()
 
     def _check(
         self,

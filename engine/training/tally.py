@@ -27,6 +27,8 @@ class Tally:
         self._num_samples, self._num_classes = num_samples, num_classes
         self._count = 0
         self._terms: dict[str, Tensor] = {}
+        self._times: dict[str, int] = {}  # steps in which a term was told
+        self._fresh: set[str] = set()  # terms of the step that is not yet complete
         self._share: dict[str, Tensor] = {}
         self._spots: tuple[str, ...] = ()
         self._table: dict[str, Tensor] = {}
@@ -36,6 +38,7 @@ class Tally:
         for name, value in terms.items():
             value = value.detach().float()
             self._terms[name] = self._terms[name] + value if name in self._terms else value
+            self._fresh.add(name)
 
     def choose(self, batch: Batch, chosen: Chosen) -> None:
         """Note what was chosen for one batch."""
@@ -59,21 +62,27 @@ class Tally:
     def stepped(self) -> None:
         """One more step is complete."""
         self._count += 1
+        for name in self._fresh:
+            self._times[name] = self._times.get(name, 0) + 1
+        self._fresh.clear()
 
     def tell(self, at: At, rates: Mapping[str, float]) -> list[StepTaken | SpotsChosen]:
-        """The means since the last telling, and an empty sum."""
+        """The means since the last telling, and an empty sum.
+
+        A term that not every step has is the mean over the steps that have it.
+        """
         told: list[StepTaken | SpotsChosen] = [
             StepTaken(
                 at=at,
                 count=self._count,
-                terms={name: float(v) / self._count for name, v in self._terms.items()},
+                terms={name: float(v) / self._times[name] for name, v in self._terms.items()},
                 rates=rates,
             )
         ]
         if self._share:
             share = {spot: float(v) / self._count for spot, v in self._share.items()}
             told.append(SpotsChosen(at=at, share=share))
-        self._count, self._terms, self._share = 0, {}, {}
+        self._count, self._terms, self._times, self._share = 0, {}, {}, {}
         return told
 
     def close_epoch(self, at: At) -> tuple[SpotsCounted, dict[str, Tensor]]:
@@ -109,6 +118,7 @@ class Tally:
         return {
             "count": self._count,
             "terms": dict(self._terms),
+            "times": dict(self._times),
             "share": dict(self._share),
             "spots": list(self._spots),
             "table": dict(self._table),
@@ -117,6 +127,7 @@ class Tally:
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
         self._count = state["count"]
         self._terms = {name: value.to(device) for name, value in state["terms"].items()}
+        self._times = dict(state["times"])
         self._share = {name: value.to(device) for name, value in state["share"].items()}
         self._spots = tuple(state["spots"])
         self._table = {name: value.to(device) for name, value in state["table"].items()}

@@ -14,7 +14,12 @@ from pages.parts import site
 
 def sentence(error: DistillError) -> str:
     """The engine's words, beginning as a sentence does."""
-    text = str(error)
+    return sentence_of(str(error))
+
+
+def sentence_of(text: str) -> str:
+    """The same for the engine's words without their error."""
+    text = text.strip()
     return text[:1].upper() + text[1:]
 
 
@@ -27,13 +32,19 @@ def open_studio() -> Studio:
             f"**The workspace cannot be used.** {sentence(error)}", icon=":material/folder_off:"
         )
         st.stop()
+    return found
+
+
+def tell_trouble(found: Studio) -> None:
+    """Say why nothing can be started here, where it cannot."""
     if not found.is_working():
+        why = sentence_of(found.trouble) or "No engine runs in this server."
         st.warning(
-            "**Another server runs this workspace.** Everything here can be read;"
-            " runs start only there.",
+            f"{why} Everything can be read here; runs start only there."
+            if found.trouble
+            else f"{why} Everything can be read here, but no run starts.",
             icon=":material/lock:",
         )
-    return found
 
 
 def open_run(found: Studio, run_id: str) -> RunCard:

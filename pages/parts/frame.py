@@ -15,6 +15,8 @@ st.set_page_config(
 st.logo(str(site.ASSETS / "logo-wide.svg"), icon_image=str(site.ASSETS / "logo.svg"), size="large")
 st.html(site.ASSETS / "frame.css")
 chosen = st.navigation([site.page(name) for name in site.TITLES])
+if chosen.url_path != "watch":
+    st.session_state.pop("watch_shown", None)  # a stop keeps Watch at its run only there
 with st.sidebar:
     status_strip()
     st.segmented_control(

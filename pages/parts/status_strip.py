@@ -8,7 +8,7 @@ from engine.api import Active, DistillError, Studio, WorkspaceError, studio
 from pages.charts.words import STATUS_ICONS, duration, percent, status_text
 from pages.parts import site
 from pages.parts.controls import pause_button, stop_choices
-from pages.parts.door import tell_now
+from pages.parts.door import tell_now, tell_trouble
 
 TICK = 2.0  # seconds, while something trains
 IDLE_TICK = 5.0  # seconds: runs that a terminal started appear
@@ -20,6 +20,7 @@ def status_strip() -> None:
         found = studio()
     except WorkspaceError:
         return  # the page says why
+    tell_trouble(found)
     st.fragment(_strip, run_every=TICK if found.active() else IDLE_TICK, key="strip")(found)
 
 

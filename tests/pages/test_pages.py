@@ -116,8 +116,21 @@ def test_watch_follows_the_active_run_where_none_is_named(open_page, canned) -> 
 
 def test_without_an_engine_the_page_says_that_it_only_reads(open_page) -> None:
     app = open_page("start")
-    assert "Another server runs this workspace" in texts(app)
+    assert "no run starts" in texts(app)
     assert next(one for one in app.button if "Try it now" in one.label).disabled
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_page_says_why_the_engine_could_not_be_started(
+    name: str, workspace: Workspace, open_page
+) -> None:
+    from engine.api import studio
+
+    studio(workspace.path).trouble = "another server (process 7) owns the workspace."
+    app = open_page(name)
+    told = [one.value for one in app.sidebar.warning]
+    assert any("Another server (process 7) owns the workspace." in one for one in told)
+    assert len([one for one in app.main.warning if "process 7" in one.value]) == (name == "start")
 
 
 def test_a_workspace_that_cannot_be_used_gets_a_sentence(
@@ -212,7 +225,7 @@ def entry(name: str, **facts: object) -> dict[str, object]:
 
 CATALOGUE = {
     "nets": [entry("resnet14"), entry("resnet8")],
-    "datasets": [entry("shapes")],
+    "datasets": [entry("shapes"), entry("image_folder")],
     "distillers": [entry("at"), entry("kd")],
     "methods": [
         entry("alone", needs=[]),
@@ -236,7 +249,7 @@ def answered(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
         return JobState("done", values[kind]) if kind in values else JobState("waiting")
 
     monkeypatch.setattr(JobProcess, "ask", ask)
-    monkeypatch.setattr(Studio, "catalogue", lambda _: CATALOGUE)
+    monkeypatch.setattr(Studio, "catalogue", lambda _, **_more: CATALOGUE)
     monkeypatch.setattr(Studio, "is_working", lambda _: True)
     return values
 
@@ -313,3 +326,178 @@ def test_the_draft_is_there_after_a_reload(workspace: Workspace, open_page, answ
 
 def test_what_ends_typing_in_a_text_area_does_not_queue_a_run(open_page, answered) -> None:
     assert button(open_page("distill"), "Queue").proto.shortcut.lower() != "ctrl+enter"
+
+
+def test_the_form_is_filled_from_the_preset_of_the_address(open_page, answered) -> None:
+    app = open_page("distill", preset="demo", mode="expert")
+    assert not app.exception
+    assert "preset" not in app.query_params  # a reload must keep what was changed since
+    assert "All settings are those of the preset" in texts(app)
+    next(one for one in app.number_input if one.label == "Power").set_value(4)
+    app.run()
+    assert any("1 setting differs" in one.label for one in app.expander)
+
+
+def test_an_unknown_preset_is_told_and_the_form_is_there(open_page, answered) -> None:
+    app = open_page("distill", preset="nothing-like-it")
+    assert not app.exception
+    assert any("no preset 'nothing-like-it'" in one.value for one in app.warning)
+    assert button(app, "Queue")
+
+
+def report(**knobs: object) -> dict[str, object]:
+    rows = [
+        {"status": "matched", "key": "a", "stored": "a", "shape": [3], "stored_shape": [3]},
+        {"status": "missing", "key": "b", "stored": "", "shape": [], "stored_shape": []},
+    ]
+    counts = {"matched": 1, "missing": 1, "unexpected": 0, "wrong_shape": 0, "renamed": 0}
+    return {
+        "net": {"name": "resnet14", "knobs": knobs, "weights": "x"},
+        "report": {"rows": rows, **counts},
+        "facts": {},
+        "figures": {"accuracy": 0.924, "loss": 0.3},
+        "split": "test",
+        "samples": 1000,
+    }
+
+
+def test_a_checked_teacher_tells_its_accuracy_and_its_weights_with_the_faults_first(
+    open_page, answered
+) -> None:
+    answered["teacher_check"] = report()
+    app = open_page("distill")
+    assert "92.4 %" not in texts(app)
+    button(app, "Check this teacher").click().run()
+    assert not app.exception
+    assert "**92.4 %** of the 1,000 test images right" in texts(app)
+    assert "1 matched · 1 missing · 0 unexpected · 0 wrong shape" in texts(app)
+    table = next(one.value for one in app.dataframe if "In the file" in one.value.columns)
+    assert list(table["Status"]) == ["Missing", "Matched"]
+
+
+def test_settings_that_the_weights_were_made_with_are_taken_over_once(open_page, answered) -> None:
+    answered["teacher_check"] = report(shortcut="A")
+    app = open_page("distill")
+    button(app, "Check this teacher").click().run()
+    assert any("Shortcut is now A" in one.value for one in app.info)
+    assert "shortcut: A" in app.code[0].value
+    assert "92.4 %" in texts(app)
+
+
+def test_a_report_is_not_shown_for_another_teacher(open_page, answered) -> None:
+    answered["teacher_check"] = report()
+    app = open_page("distill")
+    button(app, "Check this teacher").click().run()
+    next(one for one in app.selectbox if "Teacher" in one.label).set_value("resnet8").run()
+    assert not app.exception
+    assert "92.4 %" not in texts(app)
+
+
+def test_a_teacher_that_knows_no_more_than_chance_is_told(open_page, answered) -> None:
+    answered["teacher_check"] = {**report(), "figures": {"accuracy": 0.1, "loss": 2.3}}
+    answered["samples"] = {"images": [], "labels": [], "classes": list("0123456789")}
+    app = open_page("distill")
+    button(app, "Check this teacher").click().run()
+    assert any("no better than guessing" in one.value for one in app.warning)
+
+
+def test_weights_that_cannot_be_read_are_told_once_where_they_were_entered(
+    open_page, answered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine.api import Studio
+    from engine.runs.job_process import JobState
+
+    failed = JobState("failed", None, "there is no file x", "Give another.", "teacher.weights")
+    monkeypatch.setattr(Studio, "check_teacher", lambda *_: failed)
+    fault = {"where": "teacher.weights", "message": "there is no file x Give another."}
+    answered["check"] = {"errors": [fault], "warnings": [], "costs": {}}
+    app = open_page("distill")
+    button(app, "Check this teacher").click().run()
+    told = [one.value for one in app.error]
+    assert told == ["There is no file x Give another."]
+    assert button(app, "Queue").disabled
+
+
+def test_a_folder_of_images_is_chosen_by_its_name(open_page, answered) -> None:
+    folder = {"name": "mine", "path": "/x/mine", "data": "image_folder", "num_classes": 3}
+    answered["folders"] = [{**folder, "splits": ["train", "test"]}]
+    app = open_page("distill")
+    data = next(one for one in app.selectbox if one.label == "Images to learn from")
+    assert "Folder: mine" in data.options
+    data.set_value("mine").run()
+    assert not app.exception
+    assert "name: mine" in app.code[0].value
+    assert "3 classes" in texts(app)
+
+
+def test_a_catalogue_that_failed_is_told_and_tried_again(
+    open_page, answered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine.api import DistillError, Studio
+
+    asked: list[bool] = []
+
+    def catalogue(_: Studio, *, again: bool = False):
+        asked.append(again)
+        if not any(asked):
+            raise DistillError("the job process ended while it worked on catalogue.")
+        return CATALOGUE
+
+    monkeypatch.setattr(Studio, "catalogue", catalogue)
+    app = open_page("distill")
+    assert not app.exception
+    assert any("The job process ended" in one.value for one in app.error)
+    button(app, "Try again").click().run()
+    assert True in asked
+    assert button(app, "Queue")
+
+
+def test_watch_asks_how_to_stop_and_stays_with_the_run_that_was_stopped(
+    workspace: Workspace, open_page, canned
+) -> None:
+    app = open_page("watch", run="")
+    run_id = app.session_state["watch_shown"]
+    app.button(key=f"watch_stop_{run_id}").click().run()
+    assert button(app, "Keep running")
+    button(app, "Now, and save").click().run()
+    assert not app.exception
+    assert app.query_params["run"] == [run_id]
+    assert '"stop"' in (workspace.run(run_id).path / "control.json").read_text()
+
+
+def test_running_may_go_on_after_all(workspace: Workspace, open_page, canned) -> None:
+    run_id = canned["running"]
+    app = open_page("watch", run=run_id)
+    app.button(key=f"watch_stop_{run_id}").click().run()
+    button(app, "Keep running").click().run()
+    assert "Now, and save" not in texts(app)
+    assert not (workspace.run(run_id).path / "control.json").exists()
+
+
+def test_a_stop_from_another_page_leaves_its_address_alone(open_page, canned) -> None:
+    app = open_page("runs")
+    app.button(key=f"strip_stop_{canned['running']}").click().run()
+    app.button(key=f"strip_stop_after_epoch_{canned['running']}").click().run()
+    assert "run" not in app.query_params
+
+
+def test_a_stop_without_effect_may_be_forced_after_a_while(
+    workspace: Workspace, open_page, canned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine.events import RunStopping
+    from pages.parts import controls
+
+    run_id = canned["running"]
+    workspace.run(run_id).log.append([RunStopping(time=0.0)])
+    app = open_page("watch", run=run_id)
+    assert button(app, "Stopping").disabled
+    monkeypatch.setattr(controls, "PATIENCE", -1.0)
+    assert button(app.run(), "Force stop")
+
+
+def test_letters_steer_the_run_that_is_watched(open_page, canned) -> None:
+    app = open_page("watch", run=canned["running"])
+    keys = {one.label: one.proto.shortcut for one in app.main.button}
+    assert keys["Pause"].lower() == "p"
+    assert keys["Stop"].lower() == "s"
+    assert keys["Evaluate now"].lower() == "e"

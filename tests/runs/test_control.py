@@ -94,7 +94,7 @@ def test_the_heart_beats_while_the_run_goes_on_and_leaves_nothing(run: RunFolder
         while (beat := read_heartbeat(run)) is None:
             time.sleep(0.01)
     assert beat.position == (0, 3, 4)
-    assert beat.samples_per_second == 120.0
+    assert beat.steps_per_second == 120.0
     assert beat.memory_bytes > 0
     assert read_heartbeat(run) is None
     assert not list(run.path.glob(".heartbeat*"))

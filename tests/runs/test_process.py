@@ -52,7 +52,8 @@ def long(queued: Queue) -> RunFolder:
 
 
 def running(folder: RunFolder) -> None:
-    until(lambda: folder.status() == "running")
+    """Wait until the run trains and its worker has given a sign of life."""
+    until(lambda: folder.status() == "running" and read_heartbeat(folder) is not None)
 
 
 def ended(executor: ProcessExecutor) -> list[Done]:

@@ -9,13 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import engine
 from engine.api import Studio
-from engine.events import At, RunResumed, StepTaken, results_of
+from engine.events import At, RunEnded, RunResumed, StepTaken, results_of
 from engine.nets import build_net
 from engine.nets.weights import save_weights
 from engine.runs.folder import RunFolder, Workspace
@@ -36,11 +39,18 @@ SLOWER = 2.0
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory: pytest.TempPathFactory) -> RunSpec:
     """Two phases of 2 x 4 and 3 x 4 steps, with a policy that learns."""
-    teacher = tmp_path_factory.mktemp("teacher") / "teacher.safetensors"
-    net = build_net("resnet8", {}, num_classes=10, input_shape=(3, 32, 32), seed=5)
+    place = tmp_path_factory.mktemp("given")
+    teacher = place / "teacher.safetensors"
+    net = build_net("resnet8", {}, num_classes=4, input_shape=(3, 16, 16), seed=5)
     save_weights(net, teacher, {})
+    random = np.random.default_rng(0)
+    for part, label, number in product(("train", "test"), range(4), range(28)):
+        folder = place / "data" / part / str(label)
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = random.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
     return RunSpec(
-        data=Choice(name="shapes", knobs={"num_train": 100}),
+        data=Choice(name="image_folder", knobs={"path": str(place / "data")}),
         teacher=NetChoice(name="resnet8", weights=str(teacher)),
         student=NetChoice(name="resnet8"),
         method=Choice(name="spot_adaptive"),
@@ -124,12 +134,14 @@ def until(is_true: Callable[[], object], seconds: float = 60.0) -> None:
 
 def until_ended(run: RunFolder, status: str) -> None:
     until(lambda: run.status() in ("finished", "stopped", "failed", "interrupted"))
-    assert run.status() == status, run.log_text(2000)
+    assert run.status() == status, run.log.read()[0][-3:]
     until(lambda: not run.is_alive())
 
 
 def has_passed(run: RunFolder, at: At) -> bool:
-    return any(isinstance(event, StepTaken) and event.at >= at for event in run.log.read()[0])
+    events = run.log.read()[0]
+    assert not isinstance(events[-1] if events else None, RunEnded), events[-3:]
+    return any(isinstance(event, StepTaken) and event.at >= at for event in events)
 
 
 def kill_worker(run: RunFolder) -> None:
@@ -157,6 +169,7 @@ def test_a_worker_killed_in_each_phase_goes_on_exactly(
         until(lambda at=at: has_passed(run, at))
         kill_worker(run)
         until_ended(run, "interrupted")
+        time.sleep(1.0)  # a person is not quicker; the server has noticed the death then
         studio.resume(run.id)
     until_ended(run, "finished")
     resumed = [event for event in run.log.read()[0] if isinstance(event, RunResumed)]
@@ -231,9 +244,7 @@ def test_a_run_from_a_terminal_is_seen_and_stopped_from_the_dashboard(
     serve(start, workspace)
     (tmp_path / "spec.yaml").write_text(spec.replace(**{"schedule.epochs": 200}).to_yaml())
     begun = time.monotonic()
-    terminal = start(
-        *command("run", tmp_path / "spec.yaml", "--json", workspace=workspace.path)
-    )
+    terminal = start(*command("run", tmp_path / "spec.yaml", "--json", workspace=workspace.path))
     until(lambda: studio.runs())
     assert time.monotonic() - begun < 5 * SLOWER
     (run,) = workspace.runs()
@@ -252,9 +263,7 @@ def test_a_terminal_that_is_interrupted_saves_first(
     start: Start, workspace: Workspace, spec: RunSpec, tmp_path: Path
 ) -> None:
     (tmp_path / "spec.yaml").write_text(spec.replace(**{"schedule.epochs": 200}).to_yaml())
-    terminal = start(
-        *command("run", tmp_path / "spec.yaml", "--json", workspace=workspace.path)
-    )
+    terminal = start(*command("run", tmp_path / "spec.yaml", "--json", workspace=workspace.path))
     until(lambda: workspace.runs())
     (run,) = workspace.runs()
     until(lambda: has_passed(run, (0, 0, 1)))

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.parts import draft
+from pages.parts.distill import draft
 
 Schema = Mapping[str, Any]
 

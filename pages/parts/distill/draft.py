@@ -55,14 +55,32 @@ def refill(spec: Mapping[str, Any], about: Mapping[str, Any]) -> None:
 
 
 def take_preset(preset: Preset) -> None:
-    """The preset's last run, which is the taught one, and its axes."""
-    planned = [plan for plan in preset.planned() if plan.role == "student"]
+    """The preset's taught run, and its axes as far as the form knows them."""
+    taught, teacher = _taught(preset)
     about = {
         "preset": preset.name,
         "seeds": list(preset.axes.get("seed", ())),
+        "policies": list(preset.axes.get("policy", ())),
         "with_baseline": any(run.role == "alone" for run in preset.runs),
     }
-    refill(planned[-1].spec.model_dump(mode="json"), about)
+    if teacher is not None:
+        about["teacher_epochs"] = teacher.schedule.epochs
+    refill(taught.model_dump(mode="json"), about)
+
+
+def taught_spec(preset: Preset) -> RunSpec:
+    """What a preset fills the form with."""
+    return _taught(preset)[0]
+
+
+def _taught(preset: Preset) -> tuple[RunSpec, RunSpec | None]:
+    """Its last taught run, else its last one; and the run that trains the teacher before it."""
+    planned = preset.planned()
+    spec = ([plan for plan in planned if plan.role == "student"] or planned)[-1].spec
+    source = spec.teacher.weights.removeprefix("run:") if spec.teacher else ""
+    if not source.isdecimal():
+        return spec, None
+    return spec.replace(**{"teacher.weights": "none"}), planned[int(source)].spec
 
 
 def answer(path: str, default: Any = None) -> Any:

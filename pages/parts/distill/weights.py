@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import streamlit as st
 
 from engine.api import Studio, Summary
 from pages.charts.table import accuracy, title
 from pages.charts.words import percent
-from pages.parts import draft
+from pages.parts.distill import draft
+from pages.parts.distill.form import TRAIN, Form
+from pages.parts.distill.teacher_check import teacher_check
 
 FILE = "file"
+NO_FILE = "(no file given)"
 
 
-def weights_choice(found: Studio, mark: Callable[[str], None]) -> None:
-    """Ask where the teacher's weights come from; `none` means that it is trained first."""
+def weights(form: Form) -> None:
+    """Ask where the teacher's weights come from, and check them where one likes to."""
+    _source(form.found)
+    form.mark("teacher.weights")
+    chosen = draft.answer("teacher.weights")
+    if chosen == TRAIN:
+        _epochs()
+    elif chosen != NO_FILE:
+        teacher_check(form)
+
+
+def _source(found: Studio) -> None:
     runs = _trained(found.runs())
     shipped = _shipped(found)
-    now = draft.answer("teacher.weights", "none")
-    options = [*shipped, *(f"run:{run}" for run in runs), "none", "DEFAULT", FILE]
+    now = draft.answer("teacher.weights", TRAIN)
+    options = [*shipped, *(f"run:{run}" for run in runs), TRAIN, "DEFAULT", FILE]
     if now.startswith(("shipped:", "run:")) and now not in options:
-        now = "none"  # of another net or data set, or gone
+        now = TRAIN  # of another net or data set, or gone
     is_file = now not in options
     key = draft.key_for(_path("source"), FILE if is_file else now)
     words = {
         **{name: f"Shipped: {name.removeprefix('shipped:')}" for name in shipped},
         **{f"run:{run_id}": _of_run(run) for run_id, run in runs.items()},
-        "none": "None yet: train the teacher, then distil",
+        TRAIN: "None yet: train the teacher, then distil",
         "DEFAULT": "torchvision's own (downloaded)",
         FILE: "A file on this machine",
     }
@@ -41,21 +52,23 @@ def weights_choice(found: Studio, mark: Callable[[str], None]) -> None:
     if chosen == FILE:
         path = st.text_input(
             "Path of the weights",
-            key=draft.key_for(_path("file"), now if is_file else ""),
+            key=draft.key_for(_path("file"), now if is_file and now != NO_FILE else ""),
             placeholder="/data/resnet32x4.pth",
             help="safetensors, or a PyTorch checkpoint, read without running code from it.",
         )
-        draft.put("teacher.weights", path or "(no file given)")
-    else:
-        draft.put("teacher.weights", chosen)
-    mark("teacher.weights")
-    if chosen == "none":
-        epochs = st.number_input(
-            "Epochs for the teacher", 1, 2000, key=draft.key_for("about.teacher_epochs",
-                                                                 int(draft.about("teacher_epochs")))
-        )  # fmt: skip
-        draft.put_about("teacher_epochs", epochs)
-        st.caption("The teacher is trained first, on the same data, then the student.")
+        chosen = (path or "").strip() or NO_FILE
+    draft.put("teacher.weights", chosen)
+
+
+def _epochs() -> None:
+    epochs = st.number_input(
+        "Epochs for the teacher",
+        1,
+        2000,
+        key=draft.key_for("about.teacher_epochs", int(draft.about("teacher_epochs"))),
+    )
+    draft.put_about("teacher_epochs", epochs)
+    st.caption("The teacher is trained first, on the same data, then the student.")
 
 
 def _path(what: str) -> str:

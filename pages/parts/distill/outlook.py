@@ -10,14 +10,15 @@ import streamlit as st
 
 from engine.api import JobState, RunSpec
 from pages.charts.words import amount, counted, duration, size, times
-from pages.parts.form import Ask, Form, num_runs
+from pages.parts.distill.form import Ask, Form, num_runs
 
 
 def outlook(form: Form, spec: RunSpec | None) -> JobState | None:
     """Cost and time, from the job process: asked for, never waited for."""
     st.markdown("#### What you will get")
     if spec is None:
-        st.caption("A setting on the left needs a correction first.")
+        st.caption("A setting of the form needs a correction first.")
+        wait_for_jobs(form)
         return None
     plain = json.loads(spec.to_json())
     check = form.ask("Checking that the parts fit", form.found.check, plain)

@@ -8,7 +8,9 @@ from typing import Any
 import streamlit as st
 
 from engine.api import JobState, RunSpec, Studio
-from pages.parts import draft
+from pages.parts.distill import draft
+from pages.parts.distill.knobs import part_knobs
+from pages.parts.door import sentence_of
 
 Entry = Mapping[str, Any]
 Ask = Callable[[Mapping[str, Any]], JobState]
@@ -24,6 +26,7 @@ class Form:
             kind: {entry["name"]: entry for entry in entries} for kind, entries in catalogue.items()
         }
         self.slots: dict[str, Any] = {}
+        self.told: set[str] = set()  # faults that a part of the page shows itself
         self.asked: dict[str, tuple[Ask, Mapping[str, Any]]] = {}
 
     def ask(self, doing: str, ask: Ask, plain: Mapping[str, Any]) -> JobState:
@@ -39,7 +42,9 @@ class Form:
         """Each message at its setting; returns those that belong to none on the page."""
         homeless = []
         for fault in faults:
-            where, text = fault.get("where", ""), fault["message"]
+            where, text = fault.get("where", ""), sentence_of(fault["message"])
+            if text in self.told:
+                continue
             home = max((p for p in self.slots if _is_below(where, p)), key=len, default=None)
             if home is None:
                 homeless.append(text)
@@ -52,8 +57,7 @@ class Form:
     @property
     def needs(self) -> tuple[str, ...]:
         """What the chosen method needs beside a student."""
-        entry = self.entries["methods"].get(draft.answer("method.name"), {})
-        return tuple(entry.get("facts", {}).get("needs", ()))
+        return needs_of(self.entries["methods"].get(draft.answer("method.name"), {}))
 
     def plain(self) -> dict[str, Any]:
         return draft.plain_spec(self.needs)
@@ -75,8 +79,26 @@ class Form:
         self.mark(path)
         return chosen
 
+    def about(self, kind: str, part: str) -> None:
+        """What the chosen part does, and who says so."""
+        if entry := self.entries[kind].get(draft.answer(f"{part}.name")):
+            st.caption(f"{entry['help']} Source: {entry['source']}.")
+
+    def knobs(self, kind: str, part: str) -> None:
+        """Every setting of the chosen part."""
+        name = draft.answer(f"{part}.name")
+        if schemas := self.entries[kind].get(name, {}).get("knobs", {}):
+            with st.expander(f"Settings of {name}", icon=":material/tune:", key=f"knobs_{part}"):
+                part_knobs(part, name, schemas, self.mark)
+
+
+def needs_of(entry: Entry) -> tuple[str, ...]:
+    """What a method of the catalogue needs beside a student."""
+    return tuple(entry.get("facts", {}).get("needs", ()))
+
 
 def axes_of(form: Form) -> dict[str, tuple[Any, ...]]:
+    """What the runs differ in."""
     axes: dict[str, tuple[Any, ...]] = {}
     if len(draft.about("seeds")) > 0:
         axes["seed"] = tuple(draft.about("seeds"))
@@ -86,6 +108,7 @@ def axes_of(form: Form) -> dict[str, tuple[Any, ...]]:
 
 
 def num_runs(form: Form) -> int:
+    """How many runs the form asks for, the baselines and the teacher's own included."""
     axes = axes_of(form)
     seeds = len(axes.get("seed", (0,)))
     taught = seeds * len(axes.get("policy", (0,)))

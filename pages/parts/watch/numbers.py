@@ -1,0 +1,59 @@
+"""The row of numbers of the run that is watched."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from engine.api import Active, Evidence, RunCard, RunView
+from pages.charts.curve import evaluated_split
+from pages.charts.words import amount, percent, points
+from pages.parts.run_lines import role_of
+
+HELP = {
+    "Student": "Share of images that the student gets right: validation images while it trains,"
+    " test images at the end.",
+    "Teacher": "The same for the teacher.",
+    "Student alone": "The same student without a teacher, at its end.",
+    "Gain": "Student taught minus the same student alone, in percentage points.",
+    "Gap closed": "The gain as a share of the distance between the student alone and the teacher.",
+    "Loss": "What training makes small, in nats.",
+}
+
+
+def numbers(card: RunCard, view: RunView, evidence: Evidence, mine: Active | None) -> None:
+    """Accuracies first, then how far and how fast it is."""
+    figures = {**_accuracies(card, view, evidence), **_training(view, mine)}
+    with st.container(horizontal=True, key="kpis", gap="small"):
+        for label, value in figures.items():
+            st.metric(label, value, help=HELP.get(label), width=132)
+
+
+def _accuracies(card: RunCard, view: RunView, evidence: Evidence) -> dict[str, str]:
+    is_whole = card.status == "finished"
+    is_teacher = role_of(card) == "teacher"
+    now = view.figure("student", split=evaluated_split(view), weights="last")
+    if is_whole and evidence.student is not None:
+        now = evidence.student
+    figures = {"Teacher" if is_teacher else "Student": "-" if now is None else percent(now)}
+    if evidence.teacher is not None and not is_teacher:
+        figures["Teacher"] = percent(evidence.teacher)
+    if evidence.baseline and evidence.alone is not None:
+        figures["Student alone"] = percent(evidence.alone)
+    if is_whole and evidence.gain is not None:  # before its end a run has a worse epoch
+        figures["Gain"] = points(evidence.gain)
+    if is_whole and evidence.recovered is not None:
+        figures["Gap closed"] = percent(evidence.recovered, 0)
+    return figures
+
+
+def _training(view: RunView, mine: Active | None) -> dict[str, str]:
+    figures = {}
+    epochs = sum(begun.epochs for begun in view.plan)
+    loss = view.terms.get("loss") or next(iter(view.terms.values()), None)
+    if epochs:
+        figures["Epoch"] = f"{min(int(view.epoch_of(view.at)) + 1, epochs)} of {epochs}"
+    if loss and loss.value:
+        figures["Loss"] = f"{loss.value[-1]:.3g}"
+    if mine and mine.samples_per_second:
+        figures["Speed"] = f"{amount(mine.samples_per_second)} img/s"
+    return figures
