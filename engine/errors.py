@@ -108,13 +108,17 @@ _NOUNS = {
 
 
 def _range(schema: Mapping[str, Any], before: str) -> str:
-    low, high = schema.get("minimum"), schema.get("maximum")
-    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+    names = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+    low, high, above, below = (_short(schema.get(name)) for name in names)
     if low is None and high is None and above is None and below is None:
         return ""
     opening = f"({above}" if above is not None else "(any" if low is None else f"[{low}"
     closing = f"{below})" if below is not None else "any)" if high is None else f"{high}]"
     return f"{before}{opening}, {closing}"
+
+
+def _short(bound: float | None) -> float | None:
+    return int(bound) if bound is not None and bound == int(bound) else bound
 
 
 def _schema_at(model: type[BaseModel], path: list[str]) -> Mapping[str, Any]:
