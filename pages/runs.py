@@ -18,6 +18,8 @@ from pages.parts.look_choices import look_choices
 from pages.parts.run_figures import accuracy_plot
 
 MOST_COMPARED = 12
+GAIN = "Percentage points above the same student alone"
+FEWER = "How many times fewer multiply-adds the student needs than its teacher"
 GUIDED_COLUMNS = ("Status", "Run", "Accuracy", "Gain", "Fewer", "Progress", "Time", "Created")
 
 
@@ -82,13 +84,15 @@ def _table(shown: list[Summary], runs: Sequence[Summary]) -> list[Summary]:
         lazy=False,
         column_order=None if is_expert() else GUIDED_COLUMNS,
         column_config={
-            "Accuracy": number("Accuracy (%)", format="%.2f", help="Of the last weights"),
+            "Accuracy": number(width=84, format="%.2f %%", help="Of the last weights"),
             "Best (validation)": number(format="%.2f"),
-            "Gain": number("Gain (points)", format="%+.1f", help="Against the same student alone"),
+            "Gain": number("Gain", width=64, format="%+.1f", help=GAIN),
             "MACs": number(format="compact"),
-            "Fewer": number("Times fewer MACs", format="%.1f"),
-            "Progress": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
-            "Time": number("Time (s)", format="%.0f"),
+            "Fewer": number("Fewer MACs", width=98, format="%.1f×", help=FEWER),
+            "Progress": st.column_config.ProgressColumn(
+                width=110, format="%d %%", min_value=0, max_value=100
+            ),
+            "Time": number("Time (s)", width=74, format="%.0f"),
             "Size": number("Size (MB)", format="%.1f"),
             "Created": st.column_config.DatetimeColumn(format="distance"),
         },

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from engine.api import RunSpec, Summary
 from pages.charts.colour import MARKERS, Figure, Palette, layout
 from pages.charts.table import accuracy, role, split_of, title
+from pages.charts.words import amount
 
 Against = Literal["MACs", "Parameters"]
 FIELDS: Mapping[str, str] = {"MACs": "multiply_adds", "Parameters": "parameters"}
@@ -141,10 +142,19 @@ def pareto_figure(rows: Sequence[Summary], colours: Palette, against: Against = 
         )
     unit = "Multiply-adds for one image" if against == "MACs" else "Parameters"
     shared = layout(colours, height=380, x=unit, y="Accuracy (%)")
-    shared["xaxis"] |= {"type": "log", "exponentformat": "SI"}
+    shared["xaxis"] |= {"type": "log", **_ticks([x for trace in data for x in trace["x"]])}
     shared["hovermode"] = "closest"
     shared["annotations"] = _arrows(measured, points, colours)
     return {"data": data, "layout": shared}
+
+
+def _ticks(costs: Sequence[float]) -> dict[str, Any]:
+    """1, 2 and 5 of each power of ten around the costs, written as people do."""
+    if not costs:
+        return {}
+    powers = range(math.floor(math.log10(min(costs))), math.ceil(math.log10(max(costs))) + 1)
+    values = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
+    return {"tickvals": values, "ticktext": [amount(value) for value in values]}
 
 
 def _dots(

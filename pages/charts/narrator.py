@@ -19,6 +19,8 @@ def narrate(view: RunView, who: str = "student") -> str:
         return ""
     if not view.plan:
         done = [told.text for told in view.prepared]
+        if view.ended is not None:
+            return "It ended before the first step."
         return done[-1] if done else "Getting ready."
     said = [text for text in (_progress(view, who), _worry(view) or _teaching(view)) if text]
     return " ".join(said) or "The first measurement comes at the end of the first epoch."

@@ -82,7 +82,7 @@ def _heat_map(
         "zmin": 0,
         "zmax": 1,
         "colorscale": scale,
-        "xgap": 2,
+        "xgap": 2 if len(columns) <= MAX_WRITTEN else 0,  # wide gaps would hide narrow cells
         "ygap": 2,
         "hoverongaps": False,
         "hovertemplate": "%{y}, %{x}: %{z:.0%} distilled<extra></extra>",

@@ -109,7 +109,7 @@ def _row(summary: Summary, gain: float | None) -> dict[str, Any]:
         "Gain": None if gain is None else 100 * gain,
         "MACs": student.multiply_adds if student else None,
         "Fewer": ratio,
-        "Progress": summary.progress if summary.status != "finished" else 1.0,
+        "Progress": 100 * summary.progress if summary.status != "finished" else 100.0,
         "Seed": summary.seed,
         "Time": summary.seconds,
         "Size": summary.size_bytes / 1e6,

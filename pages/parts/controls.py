@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 
 import streamlit as st
 
@@ -10,8 +11,16 @@ from engine.api import Command, Status, Studio
 from pages.parts.door import attempt, tell_later
 
 PATIENCE = 10.0  # seconds after which a stop without effect may be forced
-STOPPING = "Stopping: it finishes the step it is in."
-ENDING = "It stops at the end of this epoch."
+ASKED = {  # command -> label, icon, what is said when it was sent
+    "save": ("Save now", ":material/save:", "It saves after this step."),
+    "evaluate": ("Evaluate now", ":material/speed:", "It evaluates after this step."),
+    "stop": ("Now, and save", ":material/stop:", "Stopping: it finishes the step it is in."),
+    "stop_after_epoch": (
+        "After this epoch",
+        ":material/last_page:",
+        "It stops at the end of this epoch.",
+    ),
+}
 
 
 def pause_button(
@@ -35,30 +44,25 @@ def stop_choices(
     found: Studio, run_id: str, status: Status, *, place: str, shortcut: str | None = None
 ) -> None:
     """Stop, which asks how; ten seconds after it was asked for in vain, Force stop."""
-    if status == "stopping":
-        _stopping(found, run_id, place)
+    asked = _stops_asked().get(run_id)
+    if asked is not None and time.time() - asked > PATIENCE:
+        _force(found, run_id, place)
+    elif asked is not None:
+        st.button("Stopping", key=f"{place}_stopping_{run_id}", icon="spinner", disabled=True)
+    elif status == "stopping":  # it waits for the end of its epoch
+        _stop_button(found, run_id, "stop", place)
     elif st.session_state.get(f"{place}_stops") != run_id:
         st.button(
             "Stop",
-            key=f"{place}_stop_{run_id}",
+            key=f"{place}_ask_{run_id}",
             icon=":material/stop:",
             on_click=_ask_how,
             args=(place, run_id),
             shortcut=shortcut,
         )
     else:
-        for text, icon, command, said in (
-            ("After this epoch", ":material/last_page:", "stop_after_epoch", ENDING),
-            ("Now, and save", ":material/stop:", "stop", STOPPING),
-        ):
-            st.button(
-                text,
-                key=f"{place}_{command}_{run_id}",
-                icon=icon,
-                on_click=_stop,
-                args=(found, run_id, command, said, place),
-                help="What is trained so far is kept, and the run can be resumed.",
-            )
+        _stop_button(found, run_id, "stop_after_epoch", place)
+        _stop_button(found, run_id, "stop", place)
         st.button(
             "Keep running",
             key=f"{place}_keep_{run_id}",
@@ -66,6 +70,13 @@ def stop_choices(
             on_click=_ask_how,
             args=(place, ""),
         )
+
+
+def forget_stops(alive: Collection[str]) -> None:
+    """Drop what was asked of runs that have ended: resumed, they begin anew."""
+    asked = _stops_asked()
+    for run_id in set(asked) - set(alive):
+        del asked[run_id]
 
 
 def ask_button(
@@ -84,25 +95,33 @@ def ask_button(
     )
 
 
-ASKED = {
-    "save": ("Save now", ":material/save:", "It saves after this step."),
-    "evaluate": ("Evaluate now", ":material/speed:", "It evaluates after this step."),
-}
+def _stops_asked() -> dict[str, float]:
+    """Run -> when this browser tab asked it to stop at once; seconds since 1970."""
+    found: dict[str, float] = st.session_state.setdefault("stops_asked", {})
+    return found
 
 
-def _stopping(found: Studio, run_id: str, place: str) -> None:
-    since = st.session_state.setdefault("stopping_since", {}).setdefault(run_id, time.time())
-    if time.time() - since > PATIENCE:
-        st.button(
-            "Force stop",
-            key=f"{place}_force_{run_id}",
-            icon=":material/dangerous:",
-            help="Ends the worker at once. What was not saved is lost; the last save stays.",
-            on_click=attempt,
-            args=(found.force_stop, run_id),
-        )
-    else:
-        st.button("Stopping", key=f"{place}_stop_{run_id}", icon="spinner", disabled=True)
+def _stop_button(found: Studio, run_id: str, command: Command, place: str) -> None:
+    label, icon, said = ASKED[command]
+    st.button(
+        label,
+        key=f"{place}_{command}_{run_id}",
+        icon=icon,
+        on_click=_stop,
+        args=(found, run_id, command, said, place),
+        help="What is trained so far is kept, and the run can be resumed.",
+    )
+
+
+def _force(found: Studio, run_id: str, place: str) -> None:
+    st.button(
+        "Force stop",
+        key=f"{place}_force_{run_id}",
+        icon=":material/dangerous:",
+        help="Ends the worker at once. What was not saved is lost; the last save stays.",
+        on_click=attempt,
+        args=(found.force_stop, run_id),
+    )
 
 
 def _ask_how(place: str, run_id: str) -> None:
@@ -119,5 +138,9 @@ def _send(found: Studio, run_id: str, command: Command, said: str) -> bool:
 def _stop(found: Studio, run_id: str, command: Command, said: str, place: str) -> None:
     """Stop it, and stay with it: Watch would go on to the next run of the experiment."""
     _ask_how(place, "")
-    if _send(found, run_id, command, said) and (shown := st.session_state.get("watch_shown")):
+    if not _send(found, run_id, command, said):
+        return
+    if command == "stop":
+        _stops_asked()[run_id] = time.time()
+    if shown := st.session_state.get("watch_shown"):
         st.query_params["run"] = shown

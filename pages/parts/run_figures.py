@@ -21,19 +21,28 @@ def accuracy_plot(lines: Sequence[Line], look: Look, *, key: str, keep: str) -> 
         for line in lines
         if (curve := line.view.figure_curve("student", "accuracy", "validation")).value
     ]
+    if not said and not any(line.view.evaluated for line in lines):
+        st.caption("The curves begin with the first measurement.")
+        return
     alt = "Accuracy over training. Now: " + (", ".join(said) or "nothing measured yet") + "."
     live_plot(accuracy_figure(lines, colours(), look), key=key, alt=alt, keep=f"{keep}{look.over}")
 
 
 def terms_plot(view: RunView, look: Look, *, key: str, keep: str) -> None:
     """The parts of the loss."""
-    alt = "Parts of the training loss: " + (", ".join(view.terms) or "none yet") + "."
+    if not view.terms:
+        st.caption("The curves begin with the first steps.")
+        return
+    alt = f"Parts of the training loss: {', '.join(view.terms)}."
     live_plot(terms_figure(view, colours(), look), key=key, alt=alt, keep=f"{keep}{look.over}")
 
 
 def rate_plot(view: RunView, look: Look, *, key: str, keep: str) -> None:
     """The learning rate."""
-    alt = "Learning rate of " + (", ".join(view.rates) or "nothing yet") + " over training."
+    if not view.rates:
+        st.caption("The curve begins with the first steps.")
+        return
+    alt = f"Learning rate of {', '.join(view.rates)} over training."
     live_plot(rate_figure(view, colours(), look), key=key, alt=alt, keep=f"{keep}{look.over}")
 
 

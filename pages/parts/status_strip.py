@@ -7,7 +7,7 @@ import streamlit as st
 from engine.api import Active, DistillError, Studio, WorkspaceError, studio
 from pages.charts.words import STATUS_ICONS, duration, percent, status_text
 from pages.parts import site
-from pages.parts.controls import pause_button, stop_choices
+from pages.parts.controls import forget_stops, pause_button, stop_choices
 from pages.parts.door import tell_now, tell_trouble
 
 TICK = 2.0  # seconds, while something trains
@@ -29,6 +29,7 @@ def _strip(found: Studio) -> None:
     active = found.active()
     _toasts(found, {run.id for run in active})
     alive = [run for run in active if run.status != "queued"]
+    forget_stops([run.id for run in alive])
     waiting = len(active) - len(alive)
     with st.container(key="strip", gap="xsmall"):
         if not alive:

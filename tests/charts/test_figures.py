@@ -245,3 +245,8 @@ def test_the_theme_decides_the_palette() -> None:
 
 def test_a_curve_without_points_has_no_range() -> None:
     assert clipped_range(Curve().value) is None
+
+
+def test_cells_of_a_long_run_touch_so_that_no_gap_hides_them() -> None:
+    long = fold(RunView(), [*beginning("taught", epochs=60), *epoch_events("taught", 0, epochs=60)])
+    assert epoch_by_spot(long, LIGHT)["data"][0]["xgap"] == 0

@@ -12,7 +12,7 @@ from pages.charts.compare import differences, frontier, over_seeds, pareto_figur
 from pages.charts.narrator import narrate
 from pages.charts.table import filtered, gains, ordered, rows_of
 from pages.charts.words import amount, counted, duration, points, size
-from tests.pages.canned import beginning, epoch_events, spec_of, underway, whole
+from tests.pages.canned import beginning, ending, epoch_events, spec_of, underway, whole
 
 
 def summary(run_id: str, role: str, value: float, *, seed: int = 0, **more: object) -> Summary:
@@ -137,3 +137,13 @@ def test_numbers_carry_their_unit() -> None:
     assert duration(3700) == "1 h 02 min"
     assert size(90_000_000) == "90 MB"
     assert points(-0.012) == "-1.2 points"
+
+
+def test_the_cost_axis_is_written_in_ones_twos_and_fives_around_the_costs() -> None:
+    axis = pareto_figure(ROWS, LIGHT)["layout"]["xaxis"]
+    assert axis["ticktext"] == ["10 M", "20 M", "50 M", "100 M", "200 M", "500 M"]
+
+
+def test_a_run_that_ended_before_its_first_step_is_not_getting_ready() -> None:
+    ended = [*beginning("taught")[:2], *ending("taught", "failed", message="No.")]
+    assert narrate(fold(RunView(), ended)) == "It ended before the first step."

@@ -346,6 +346,27 @@ def test_the_students_statistics_see_a_batch_once() -> None:
     assert made.student.training
 
 
+def test_the_policy_sees_detached_embeddings_of_teacher_and_student(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = materials()
+    method, batch, seen = method_of(made), tiny.batch_of(), []
+    real = method.policy.forward
+
+    def watching(features: Tensor) -> Decision:
+        seen.append(features)
+        return real(features)
+
+    monkeypatch.setattr(method.policy, "forward", watching)
+    stepped(method, batch)
+    with torch.no_grad():
+        theirs = made.teacher.trace(batch.image)["embedding"]
+        ours = tiny.net(tiny.STUDENT, seed=1).train().trace(batch.image)["embedding"]
+    (features,) = seen
+    assert torch.equal(features, torch.cat([theirs, ours], dim=1))
+    assert not features.requires_grad
+
+
 def test_the_student_is_back_in_training_mode_after_an_error_in_the_routed_pass(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -502,6 +523,27 @@ def test_the_policy_learns_at_every_nth_step_only() -> None:
         asked.append([one.learner.name for one in descends])
     plain, routed = ["student"], ["student", "policy"]
     assert asked == [routed, plain, plain, routed, plain, plain, routed]
+
+
+@pytest.mark.parametrize("name", ALL_DISTILLERS)
+def test_what_was_learnt_before_is_frozen_while_the_student_learns(name: str) -> None:
+    method = method_of(materials(distiller=name))
+    warm_up = method.distiller.warm_up
+    if warm_up is None:
+        assert [phase.name for phase in method.plan()] == ["distil"]
+        return
+    first, second = method.plan()
+    before = copied(method.modules)
+    take_steps(first, 2)
+    moved = differing(method.modules, before)
+    early = {id(p) for p in warm_up.module.parameters()}
+    names = {name for name, p in method.modules.named_parameters() if id(p) in early}
+    assert moved == names, "the first phase moves nothing else"
+    before = copied(method.modules)
+    take_steps(second, 2, index=1)
+    assert differing(method.modules, before).isdisjoint(names)
+    assert not any(p.requires_grad for p in warm_up.module.parameters())
+    assert not warm_up.module.training
 
 
 @pytest.mark.parametrize("policy", ["all", "none", "random"])

@@ -455,20 +455,20 @@ def test_a_catalogue_that_failed_is_told_and_tried_again(
 def test_watch_asks_how_to_stop_and_stays_with_the_run_that_was_stopped(
     workspace: Workspace, open_page, canned
 ) -> None:
-    app = open_page("watch", run="")
+    app = open_page("watch")
     run_id = app.session_state["watch_shown"]
-    app.button(key=f"watch_stop_{run_id}").click().run()
+    app.button(key=f"watch_ask_{run_id}").click().run()
     assert button(app, "Keep running")
     button(app, "Now, and save").click().run()
     assert not app.exception
-    assert app.query_params["run"] == [run_id]
+    assert run_id in app.query_params["run"]
     assert '"stop"' in (workspace.run(run_id).path / "control.json").read_text()
 
 
 def test_running_may_go_on_after_all(workspace: Workspace, open_page, canned) -> None:
     run_id = canned["running"]
     app = open_page("watch", run=run_id)
-    app.button(key=f"watch_stop_{run_id}").click().run()
+    app.button(key=f"watch_ask_{run_id}").click().run()
     button(app, "Keep running").click().run()
     assert "Now, and save" not in texts(app)
     assert not (workspace.run(run_id).path / "control.json").exists()
@@ -476,23 +476,34 @@ def test_running_may_go_on_after_all(workspace: Workspace, open_page, canned) ->
 
 def test_a_stop_from_another_page_leaves_its_address_alone(open_page, canned) -> None:
     app = open_page("runs")
-    app.button(key=f"strip_stop_{canned['running']}").click().run()
+    app.button(key=f"strip_ask_{canned['running']}").click().run()
     app.button(key=f"strip_stop_after_epoch_{canned['running']}").click().run()
     assert "run" not in app.query_params
 
 
 def test_a_stop_without_effect_may_be_forced_after_a_while(
-    workspace: Workspace, open_page, canned, monkeypatch: pytest.MonkeyPatch
+    open_page, canned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pages.parts import controls
+
+    run_id = canned["running"]
+    app = open_page("watch", run=run_id)
+    app.button(key=f"watch_ask_{run_id}").click().run()
+    button(app, "Now, and save").click().run()
+    assert app.button(key=f"watch_stopping_{run_id}").disabled
+    monkeypatch.setattr(controls, "PATIENCE", -1.0)
+    assert button(app.run(), "Force stop")
+
+
+def test_a_run_that_waits_for_the_end_of_its_epoch_can_be_stopped_at_once(
+    workspace: Workspace, open_page, canned
 ) -> None:
     from engine.events import RunStopping
-    from pages.parts import controls
 
     run_id = canned["running"]
     workspace.run(run_id).log.append([RunStopping(time=0.0)])
     app = open_page("watch", run=run_id)
-    assert button(app, "Stopping").disabled
-    monkeypatch.setattr(controls, "PATIENCE", -1.0)
-    assert button(app.run(), "Force stop")
+    assert app.button(key=f"watch_stop_{run_id}").label == "Now, and save"
 
 
 def test_letters_steer_the_run_that_is_watched(open_page, canned) -> None:

@@ -243,10 +243,10 @@ def test_a_run_from_a_terminal_is_seen_and_stopped_from_the_dashboard(
 ) -> None:
     serve(start, workspace)
     (tmp_path / "spec.yaml").write_text(spec.replace(**{"schedule.epochs": 200}).to_yaml())
-    begun = time.monotonic()
     terminal = start(*command("run", tmp_path / "spec.yaml", "--json", workspace=workspace.path))
     until(lambda: studio.runs())
-    assert time.monotonic() - begun < 5 * SLOWER
+    # From its making: until then the terminal imports torch, as quickly as the machine allows.
+    assert time.time() - studio.runs()[0].created < 5
     (run,) = workspace.runs()
     until(lambda: has_passed(run, (0, 0, 1)))
     assert [(one.id, one.status) for one in studio.active()] == [(run.id, "running")]

@@ -50,7 +50,7 @@ def _training(view: RunView, mine: Active | None) -> dict[str, str]:
     figures = {}
     epochs = sum(begun.epochs for begun in view.plan)
     loss = view.terms.get("loss") or next(iter(view.terms.values()), None)
-    if epochs:
+    if epochs and view.ended is None:
         figures["Epoch"] = f"{min(int(view.epoch_of(view.at)) + 1, epochs)} of {epochs}"
     if loss and loss.value:
         figures["Loss"] = f"{loss.value[-1]:.3g}"

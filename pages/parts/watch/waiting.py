@@ -16,7 +16,13 @@ def waiting(found: Studio, active: Sequence[Active]) -> None:
     if runs:
         st.markdown("**Queue**")
     for place, run in enumerate(runs):
-        with st.container(horizontal=True, wrap=False, vertical_alignment="center", gap="xsmall"):
+        with st.container(
+            horizontal=True,
+            wrap=False,
+            horizontal_alignment="distribute",
+            vertical_alignment="center",
+            gap="xsmall",
+        ):
             st.markdown(f"{place + 1}. {run.title}")
             up, down = (
                 (found.move_in_queue, run.id, place - 1),
