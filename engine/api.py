@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -343,7 +343,10 @@ class Studio:
     def launch_preset(self, name: str) -> Experiment:
         """Queue a preset's runs; a teacher that should be shipped but is missing is trained."""
         self._require_room()
-        return launch_preset(self._workspace, name)
+        preset, planned = plan_preset(name, {})
+        return create_experiment(
+            self._workspace, preset.title, planned, preset=preset.name, note=preset.note
+        )
 
     def continue_longer(self, run_id: str, epochs: int) -> Experiment:
         """A new run that starts from a finished one's student."""
@@ -566,40 +569,18 @@ class Studio:
             )
 
 
-def launch_preset(
-    workspace: Workspace,
-    name: str,
-    *,
-    settings: Mapping[str, Any] | None = None,
-    check: Callable[[RunSpec], None] | None = None,
-    is_queued: bool = True,
-) -> Experiment:
-    """Plan a preset's runs; a teacher that should be shipped but is missing is trained first.
+def plan_preset(name: str, settings: Mapping[str, Any]) -> tuple[Preset, list[Planned]]:
+    """A preset and its runs; a teacher that should be shipped but is missing is trained first.
 
     Args:
         settings: paths that are set in every run, as in {"schedule.epochs": 2}.
-        check: raises where a spec names what does not exist.
-        is_queued: False leaves the runs to the caller.
 
     Raises:
         SpecError: there is no such preset, or a setting is not allowed.
     """
     preset = find_preset(load_presets(PRESETS), name)
-    planned = [
-        plan._replace(spec=plan.spec.replace(**(settings or {}))) for plan in preset.planned()
-    ]
-    if check is not None:
-        for plan in planned:
-            check(plan.spec)
-    planned = _with_missing_teachers(planned)
-    return create_experiment(
-        workspace,
-        preset.title,
-        planned,
-        preset=preset.name,
-        note=preset.note,
-        is_queued=is_queued,
-    )
+    planned = [plan._replace(spec=plan.spec.replace(**settings)) for plan in preset.planned()]
+    return preset, _with_missing_teachers(planned)
 
 
 def _with_missing_teachers(planned: list[Planned]) -> list[Planned]:

@@ -11,6 +11,7 @@ import platform
 import socket
 import sys
 import time
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,7 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from engine.api import PRESETS, launch_preset
+from engine.api import PRESETS, plan_preset
 from engine.errors import DistillError, SpecError, WorkspaceError
 from engine.runs.diff import diff_runs
 from engine.runs.executors.process import ProcessExecutor
@@ -105,11 +106,12 @@ def run(
     """Train, and watch it here; the dashboard of the workspace shows it too."""
     begun = time.monotonic()
     place = Workspace.open(workspace)
+    make = _plan(spec, _settings(settings), name)
     executor = ProcessExecutor(place)
     if not queue:
-        executor.warm()
+        executor.warm()  # it imports torch while we do
     try:
-        experiment = _planned(place, spec, _settings(settings), name, is_queued=queue)
+        experiment = make(place, not queue)
     except BaseException:
         executor.close()
         raise
@@ -307,30 +309,42 @@ def doctor(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> No
 # Driving runs from a terminal
 
 
-def _planned(
-    workspace: Workspace, spec: str, settings: dict[str, Any], name: str, *, is_queued: bool
-) -> Experiment:
-    """The runs of a file or of a preset; a wrong setting leaves none behind."""
-    from engine.assembly import check_parts
+def _plan(
+    spec: str, settings: dict[str, Any], name: str
+) -> Callable[[Workspace, bool], Experiment]:
+    """Read a file or a preset; what it gives makes the runs, (workspace, are they ours).
 
-    path = Path(spec)
-    if path.suffix not in (".yaml", ".yml", ".json"):
-        return launch_preset(
-            workspace, spec, settings=settings, check=check_parts, is_queued=is_queued
+    A wrong setting leaves no run behind.
+    """
+    path, note, preset = Path(spec), "", ""
+    if path.suffix in (".yaml", ".yml", ".json"):
+        plain = _read_file(path)
+        for setting, value in settings.items():
+            set_path(plain, setting, value)
+        title, planned = path.stem, expand(read_spec(plain), {}, False)
+    else:
+        found, planned = plan_preset(spec, settings)
+        title, note, preset = found.title, found.note, found.name
+
+    def make(workspace: Workspace, is_ours: bool) -> Experiment:
+        from engine.assembly import check_parts
+
+        for plan in planned:
+            check_parts(plan.spec)
+        return create_experiment(
+            workspace, name or title, planned, preset=preset, note=note, is_queued=not is_ours
         )
+
+    return make
+
+
+def _read_file(path: Path) -> dict[str, Any]:
     try:
-        plain = parse_yaml(path.read_text(encoding="utf-8"))
+        return parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SpecError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise SpecError(f"{path} is no text") from None
-    for setting, value in settings.items():
-        set_path(plain, setting, value)
-    read = read_spec(plain)
-    check_parts(read)
-    return create_experiment(
-        workspace, name or path.stem, expand(read, {}, False), is_queued=is_queued
-    )
 
 
 def _drive(workspace: Workspace, executor: ProcessExecutor, folders: list[RunFolder]) -> str:

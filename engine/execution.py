@@ -135,7 +135,7 @@ class _Run:
             ]
             yield from told
             accuracy = told[-1].figures["accuracy"]
-            yield Prepared(what="teacher", text=f"{self.spec.teacher.name}: {accuracy:.1%} right")
+            yield Prepared(what="teacher", text=f"{self.spec.teacher.name}: {accuracy * 100:.1f} % right")
             if accuracy < 1.5 / len(self.data.classes):
                 yield Note(
                     level="warning",
@@ -151,6 +151,9 @@ class _Run:
         self.method: Method = make_method(
             self.spec, self.data, student, self.teacher, device=self.device
         )
+        for knob in self.spec.method.knobs:
+            if why := self.method.idle_knobs.get(knob):
+                yield Note(level="warning", text=f"{knob} has no effect here: {why}.")
         self.plan: tuple[Phase, ...] = self.method.plan()
         self.tally = Tally(len(self.data.train), len(self.data.classes))
         self.open_tally = self.tally.state_dict()

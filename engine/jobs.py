@@ -36,7 +36,7 @@ from engine.errors import DistillError, SpecError, WeightsError
 from engine.events import CostMeasured
 from engine.measures.accuracy import classification_figures
 from engine.measures.cost import measure_cost
-from engine.methods import METHODS, POLICIES
+from engine.methods import METHODS, POLICIES, Method
 from engine.nets import NETS, StagedNet, build_net
 from engine.nets.weights import compare, guess_net, load_state
 from engine.registry import Registry
@@ -79,8 +79,9 @@ def check(spec: Mapping[str, Any]) -> dict[str, Any]:
             for role, net in (("teacher", read.teacher), ("student", read.student))
             if net is not None
         }
-        found["spots"] = spots_of(read, data)
-        found["warnings"] = _warnings(read, data, found["costs"])
+        method = drafted(read, data)
+        found["spots"] = [{"name": name} for name in method.spots]
+        found["warnings"] = _warnings(read, data, method, found["costs"])
         check_weights(read, data)
     except DistillError as error:
         errors.append({"where": error.where, "message": str(error)})
@@ -94,7 +95,7 @@ def pairs(spec: Mapping[str, Any]) -> dict[str, str]:
     reasons = {}
     for entry in NETS:
         try:
-            spots_of(read.model_copy(update={"student": NetChoice(name=entry.name)}), data)
+            drafted(read.model_copy(update={"student": NetChoice(name=entry.name)}), data)
             reasons[entry.name] = ""
         except DistillError as error:
             reasons[entry.name] = error.message
@@ -283,8 +284,8 @@ class _NoBatches:
         return iter(())
 
 
-def spots_of(spec: RunSpec, data: DataSet) -> list[dict[str, Any]]:
-    """Where a spec teaches, from a method built on the meta device.
+def drafted(spec: RunSpec, data: DataSet) -> Method:
+    """The method of a spec, built on the meta device: no memory, no arithmetic.
 
     Raises:
         SpecError: this pair cannot be distilled this way.
@@ -303,7 +304,7 @@ def spots_of(spec: RunSpec, data: DataSet) -> list[dict[str, Any]]:
             student = built(spec.student)
         with located("teacher"):
             teacher = built(spec.teacher) if spec.teacher else None
-        method = make_method(
+        return make_method(
             spec,
             data,
             student,
@@ -311,7 +312,6 @@ def spots_of(spec: RunSpec, data: DataSet) -> list[dict[str, Any]]:
             device=torch.device("meta"),
             batches=_NoBatches(len(data.train)),
         )
-    return [{"name": name} for name in method.spots]
 
 
 def check_weights(spec: RunSpec, data: DataSet) -> None:
@@ -331,9 +331,13 @@ def check_weights(spec: RunSpec, data: DataSet) -> None:
 
 
 def _warnings(
-    spec: RunSpec, data: DataSet, costs: Mapping[str, Mapping[str, Any]]
+    spec: RunSpec, data: DataSet, method: Method, costs: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, str]]:
-    found = []
+    found = [
+        (f"method.knobs.{knob}", f"{knob} has no effect here: {method.idle_knobs[knob]}.")
+        for knob in spec.method.knobs
+        if knob in method.idle_knobs
+    ]
     if "teacher" in costs:
         teacher, student = (costs[role]["multiply_adds"] for role in ("teacher", "student"))
         if student >= teacher:

@@ -82,10 +82,19 @@ def test_a_process_that_ended_between_two_jobs_is_replaced(jobs: JobProcess) -> 
 def test_a_lost_job_is_tried_again_after_a_while(
     jobs: JobProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(job_process, "LOST_SECONDS", 0.3)
     assert answer(jobs, "die").status == "failed"
     assert jobs.ask("die", {}).status == "failed", "not at each tick"
-    monkeypatch.setattr(job_process, "LOST_SECONDS", 0.0)
-    assert jobs.ask("die", {}).status == "waiting"
+    until(lambda: jobs.ask("die", {}).status == "waiting")
+
+
+def test_a_job_that_found_a_fault_looks_again_after_a_while(
+    jobs: JobProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_process, "FAULT_SECONDS", 0.3)
+    assert answer(jobs, "refuse").status == "failed"
+    assert jobs.ask("refuse", {}).status == "failed", "not at each tick"
+    until(lambda: jobs.ask("refuse", {}).status == "waiting")
 
 
 def test_of_the_waiting_jobs_of_a_kind_only_the_newest_is_done(jobs: JobProcess) -> None:

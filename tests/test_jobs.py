@@ -96,6 +96,16 @@ def test_what_is_allowed_but_odd_is_warned_of(teacher: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_knob_that_its_neighbours_make_idle_is_warned_of(teacher: Path) -> None:
+    spec = tiny.spec_of(teacher, distiller="kd", policy="all")
+    idle = spec.replace(**{"method.knobs": {"gamma": 2.0, "temperature": 2.0, "task_weight": 2.0}})
+    found = jobs.check(plain(idle))
+    told = {warning["where"]: warning["message"] for warning in found["warnings"]}
+    assert "does not learn" in told["method.knobs.gamma"]
+    assert "works on the logits" in told["method.knobs.temperature"]
+    assert "method.knobs.task_weight" not in told
+
+
 def test_every_listed_net_is_judged_as_a_student() -> None:
     spec = tiny.spec_of("x", distiller="at").replace(**{"data": "shapes", "teacher.name": "vgg8"})
     found = jobs.pairs(plain(spec))

@@ -28,8 +28,8 @@ SMALLEST = 1e-12  # squared distance at which the root still has a gradient
 class RelationalKnowledge(Distiller):
     """Makes images that lie close together for the teacher lie close for the student.
 
-    Distances are divided by their mean over the pairs that are apart. Samples that all agree
-    have no such pair; their distances stay 0, where the public code divides by 0.
+    Distances are divided by their mean over the pairs that are apart; where no pair is, by the
+    smallest number that keeps them finite, where the public code divides by 0.
     """
 
     min_samples: ClassVar[int] = 2

@@ -96,6 +96,11 @@ class Method:
     def plan(self) -> tuple[Phase, ...]:
         """All phases of the run, in order."""
 
+    @property
+    def idle_knobs(self) -> Mapping[str, str]:
+        """The knobs that change nothing beside the other parts chosen, each with its reason."""
+        return {}
+
 
 METHODS: Registry[Method] = Registry("method")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 import torch
@@ -26,6 +26,8 @@ from engine.methods.base import (
 from engine.methods.spot_graft import Graft
 from engine.methods.spot_policy import Policy
 from engine.training.phase import Chosen, Descend, Learner, Lesson, Phase
+
+POLICY_KNOBS = ("policy_lr", "policy_schedule", "policy_weight_decay", "policy_every")
 
 
 @METHODS.register(
@@ -125,6 +127,17 @@ class SpotAdaptive(Method):
             *warm_up_phase(self._materials, self.distiller),
             Phase(name="distil", epochs=schedule.epochs, data=data, begin=self._begin),
         )
+
+    @property
+    def idle_knobs(self) -> Mapping[str, str]:
+        found = {}
+        if not self._feature_spots:
+            why = "the distiller works on the logits itself"
+            found = dict.fromkeys(("temperature", "logits_weight"), why)
+        if not self.policy.learns:
+            names = ("gamma", "quota", "adapter_lr", *POLICY_KNOBS)
+            found |= dict.fromkeys(names, "this policy does not learn")
+        return found
 
     def _begin(self) -> Lesson:
         begin_distilling(self.distiller)

@@ -6,6 +6,7 @@ Nobody waits for it: a caller asks again at its next tick and gets the state, th
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from engine.runs.folder import Workspace
 COMMAND = (sys.executable, "-m", "engine", "jobs")
 IDLE_SECONDS = 300.0
 LOST_SECONDS = 10.0  # after which a job that took the process with it is tried again
+FAULT_SECONDS = 30.0  # after which a job that found a fault is, as files may have come meanwhile
 KEPT = 128
 
 
@@ -53,7 +55,7 @@ class JobProcess:
         self._thread: threading.Thread | None = None
         self._process: subprocess.Popen[str] | None = None
         self._is_ending = False
-        self._lost: dict[str, float] = {}  # job -> when the process died of it
+        self._retry_at: dict[str, float] = {}  # job -> when its answer is too old
 
     def ask(self, kind: str, params: Mapping[str, Any], *, again: bool = False) -> JobState:
         """The state of a job, which is started if nobody has asked for it yet.
@@ -65,8 +67,8 @@ class JobProcess:
         with self._wanted:
             if again and key not in self._waiting and self._status(key) != "running":
                 self._states.pop(key, None)
-            if time.monotonic() - self._lost.get(key, time.monotonic()) > LOST_SECONDS:
-                del self._lost[key]
+            if time.monotonic() > self._retry_at.get(key, math.inf):
+                del self._retry_at[key]
                 self._states.pop(key, None)
             if key not in self._states:
                 self._replace(kind, key)
@@ -119,7 +121,9 @@ class JobProcess:
             with self._lock:
                 self._states[key] = state
                 if self._process is None:
-                    self._lost[key] = time.monotonic()
+                    self._retry_at[key] = time.monotonic() + LOST_SECONDS
+                elif _has_found_fault(state):
+                    self._retry_at[key] = time.monotonic() + FAULT_SECONDS
 
     def _done(self, kind: str, params: Mapping[str, Any]) -> JobState:
         """Send one job and wait for its answer, on this thread."""
@@ -173,3 +177,8 @@ class JobProcess:
             with suppress(OSError):  # what it did not read is lost with it
                 process.stdin.close()
             process.stdout.close()
+
+
+def _has_found_fault(state: JobState) -> bool:
+    found = state.value.get("errors") if isinstance(state.value, dict) else None
+    return state.status == "failed" or bool(found)

@@ -18,6 +18,7 @@ from engine.runs.folder import RunFolder, Workspace
 from engine.runs.lock import Lock
 from engine.runs.queue import RunQueue
 from engine.runs.slots import Slot, slot_of
+from engine.runs.view import Life
 
 _SECONDS = 0.3
 _NEVER = {
@@ -40,7 +41,7 @@ class Scheduler:
         self._ending = threading.Event()
         self._warm_wanted = threading.Event()
         self._thread = threading.Thread(target=self._live, name="engine", daemon=True)
-        self._submitted: dict[str, str] = {}  # run id -> slot
+        self._submitted: dict[str, _Submitted] = {}  # by run id
         self._plans: dict[str, _Plan] = {}  # of the runs in the queue
 
     def start(self) -> None:
@@ -99,9 +100,9 @@ class Scheduler:
 
     def _round(self) -> None:
         for done in self._executor.poll():
-            self._submitted.pop(done.run_id, None)
-            if done.status == "lost":
-                self._settle_lost(done)
+            submitted = self._submitted.pop(done.run_id, None)
+            if done.status == "lost" and submitted is not None:
+                self._settle_lost(done, submitted)
         waiting = self._queue.list()
         self._plans = {run_id: self._plans[run_id] for run_id in waiting if run_id in self._plans}
         for run_id in waiting:
@@ -124,11 +125,15 @@ class Scheduler:
             return
         plan = self._plans.get(run_id) or _plan(self._workspace, folder)
         self._plans[run_id] = plan
-        if not self._may_begin(plan) or plan.slot in self._submitted.values():
+        if not self._may_begin(plan) or self._is_given_away(plan.slot):
             return
         if Slot(self._workspace, plan.slot).is_free():
+            submitted = _Submitted(plan.slot, folder.log.last_life()[0])
             self._executor.submit(folder)
-            self._submitted[run_id] = plan.slot
+            self._submitted[run_id] = submitted
+
+    def _is_given_away(self, slot: str) -> bool:
+        return any(submitted.slot == slot for submitted in self._submitted.values())
 
     def _may_begin(self, plan: _Plan) -> bool:
         for run_id in plan.waits_for:
@@ -141,10 +146,13 @@ class Scheduler:
                 return False
         return True
 
-    def _settle_lost(self, done: Done) -> None:
-        """A worker died. A run that had begun is interrupted; one that had not would wait on."""
+    def _settle_lost(self, done: Done, submitted: _Submitted) -> None:
+        """A worker died. A run that had begun is interrupted; one that had not would wait on.
+
+        One that had begun may wait again: somebody resumed it faster than its end was seen.
+        """
         folder = _found(self._workspace, done.run_id)
-        if folder is not None and folder.status() == "queued":
+        if folder is not None and folder.log.last_life()[0] == submitted.queued:
             message = f"The worker ended before the run began ({done.detail})."
             hint = "The server's output tells why."
             self._fail(done.run_id, WorkspaceError(message, hint=hint))
@@ -166,6 +174,11 @@ class Scheduler:
                 self._queue.drop(run_id)
         finally:
             folder.lock.release()
+
+
+class _Submitted(NamedTuple):
+    slot: str
+    queued: Life | None  # the last word of its log when a worker got it
 
 
 class _Plan(NamedTuple):

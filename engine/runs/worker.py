@@ -125,11 +125,9 @@ def _run(folder: RunFolder, execute: Execute, control: Control, record: _Record)
     if not slot.take(folder.id, timeout=0.0):
         record.append(Note(text=f"Waiting for the {slot.name}: run {slot.holder()} is using it."))
         while not slot.take(folder.id, timeout=0.2):
-            word = control.look()
-            if word == "interrupt":
-                return "interrupted"
-            if word in ("stop", "stop_after_epoch"):
-                return "stopped"
+            word = control.ending()  # what else is asked for waits until it trains
+            if word is not None:
+                return "stopped" if word == "stop" else "interrupted"
     try:
         with closing(execute(folder, control)) as events:
             while True:

@@ -44,6 +44,8 @@ def differences(specs: Mapping[str, RunSpec]) -> list[dict[str, str]]:
 def _written(value: Any) -> str:
     if value is None:
         return "-"
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # 0 and 0.0 are the same setting
     return value if isinstance(value, str) else json.dumps(value)
 
 

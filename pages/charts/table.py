@@ -62,7 +62,7 @@ def split_of(summary: Summary) -> Split:
 
 
 def gains(summaries: Iterable[Summary]) -> dict[str, float]:
-    """Run -> accuracy taught minus accuracy alone, same data, student, schedule, seed and split."""
+    """Finished run -> accuracy taught minus alone, same data, student, schedule, seed and split."""
     rows = list(summaries)
     alone: dict[str, Summary] = {}
     for row in rows:
@@ -71,7 +71,7 @@ def gains(summaries: Iterable[Summary]) -> dict[str, float]:
     found = {}
     for row in rows:
         partner = alone.get(row.baseline_hash)
-        if role(row) != "taught" or partner is None:
+        if role(row) != "taught" or row.status != "finished" or partner is None:
             continue
         split = split_of(row)
         mine, its = accuracy(row, split), accuracy(partner, split)

@@ -147,3 +147,16 @@ def test_the_cost_axis_is_written_in_ones_twos_and_fives_around_the_costs() -> N
 def test_a_run_that_ended_before_its_first_step_is_not_getting_ready() -> None:
     ended = [*beginning("taught")[:2], *ending("taught", "failed", message="No.")]
     assert narrate(fold(RunView(), ended)) == "It ended before the first step."
+
+
+def test_a_whole_number_written_two_ways_is_no_difference() -> None:
+    specs = {
+        name: spec_of("taught").replace(**{"policy.knobs": {"warm_start": value}})
+        for name, value in (("a", 0), ("b", 0.0))
+    }
+    assert differences(specs) == []
+
+
+def test_a_run_that_did_not_finish_has_no_gain() -> None:
+    stopped = summary("s", "taught", 0.9).model_copy(update={"status": "stopped"})
+    assert gains([summary("a", "alone", 0.8), stopped]) == {}

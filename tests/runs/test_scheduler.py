@@ -33,7 +33,11 @@ class Watched(InlineExecutor):
         self.begun.append(folder.id)
         if folder.meta().name == "refused by the executor":
             raise RuntimeError("no more processes")
-        if folder.meta().name == "lost":
+        if folder.meta().name == "lost, and resumed at once" and self.begun.count(folder.id) == 1:
+            folder.log.append([RunStarted(time=1.0)])
+            RunQueue(folder.workspace).add(folder.id)
+            self._done.append(Done(folder.id, "lost", "exit status -9"))
+        elif folder.meta().name == "lost":
             self._done.append(Done(folder.id, "lost", "exit status 1"))
         else:
             super().submit(folder)
@@ -119,6 +123,15 @@ def test_a_bad_run_keeps_no_other_from_starting(
     assert ended(refused).message == "RuntimeError: no more processes"
     assert unreadable.status() == "unreadable"
     assert scheduler.trouble == ""
+
+
+def test_a_run_resumed_faster_than_its_worker_was_missed_goes_on(
+    workspace: Workspace, scheduler: Scheduler
+) -> None:
+    run = queued(workspace, "lost, and resumed at once")
+    scheduler.start()
+    until(lambda: run.status() in ("finished", "failed"))
+    assert run.status() == "finished"
 
 
 def test_a_run_lost_before_it_began_has_failed(workspace: Workspace, scheduler: Scheduler) -> None:
