@@ -135,7 +135,9 @@ class _Run:
             ]
             yield from told
             accuracy = told[-1].figures["accuracy"]
-            yield Prepared(what="teacher", text=f"{self.spec.teacher.name}: {accuracy * 100:.1f} % right")
+            yield Prepared(
+                what="teacher", text=f"{self.spec.teacher.name}: {accuracy * 100:.1f} % right"
+            )
             if accuracy < 1.5 / len(self.data.classes):
                 yield Note(
                     level="warning",
