@@ -10,7 +10,7 @@ from typing import Any, Literal
 from engine.api import Curve, RunView
 from pages.charts.colour import Figure, Palette, Role, layout, style
 
-MAX_POINTS = 1500  # of one curve, in the browser
+MAX_POINTS = 600  # of one curve in the browser: as many as its chart has pixels
 FEW_POINTS = 60  # up to which each point has its marker and none is smoothed away
 
 
