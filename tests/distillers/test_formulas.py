@@ -158,6 +158,33 @@ def test_distances_of_large_embeddings_do_not_drown_in_rounding() -> None:
     assert torch.allclose(distances(far).double(), expected, atol=0.02)
 
 
+def test_vid_is_the_likelihood_of_the_teacher_with_a_variance_for_each_channel(
+    setting: Setting,
+) -> None:
+    mean, target = draw(2, 3, 2, 2, seed=1), draw(2, 3, 2, 2, seed=2)
+    variance = torch.tensor([0.5, 1.0, 4.0])[None, :, None, None].expand_as(mean)
+    found = made("vid", setting).measure(
+        Pair(torch.stack([mean, variance], 1), target), tiny.batch_of(2)
+    )
+    for row in range(2):
+        terms = [
+            ((mean[row, c, y, x] - target[row, c, y, x]).item() ** 2 / v + math.log(v)) / 2
+            for c, v in enumerate((0.5, 1.0, 4.0))
+            for y, x in product(range(2), repeat=2)
+        ]
+        assert found[row].item() == pytest.approx(sum(terms) / len(terms), rel=1e-5)
+
+
+def test_vid_begins_with_a_variance_of_five(setting: Setting) -> None:
+    distiller = made("vid", setting)
+    student, teacher = (
+        {tap: draw(2, *shape.shape) for tap, shape in side.items()}
+        for side in (setting.student, setting.teacher)
+    )
+    for pair in distiller.project(student, teacher):
+        assert torch.allclose(pair.student[:, 1], torch.tensor(5.0), atol=1e-4)
+
+
 def test_ft_is_the_mean_absolute_gap_of_unit_maps(setting: Setting) -> None:
     pair = Pair(draw(2, 3, 2, 2, seed=1), draw(2, 3, 2, 2, seed=2))
     found = made("ft", setting).measure(pair, tiny.batch_of(2))
