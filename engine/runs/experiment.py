@@ -186,7 +186,7 @@ def waits_for(workspace: Workspace, folder: RunFolder) -> tuple[str, ...]:
 def figures(workspace: Workspace, experiment: Experiment) -> dict[str, float | None]:
     """Accuracy of teacher, student alone and student taught: means over seeds, last weights.
 
-    Measured on the test split where the student was, else on validation; None where not
+    Measured on the test split where a student was, else on validation; None where not
     measured there. Of several settings, those of the experiment's first student count.
     """
     rows = _rows(workspace, experiment)
@@ -197,7 +197,7 @@ def figures(workspace: Workspace, experiment: Experiment) -> dict[str, float | N
             "alone": _mean(_student_figures(rows, "alone", split)),
             "student": _mean(_student_figures(rows, "student", split)),
         }
-        if found["student"] is not None:
+        if any(found[role] is not None for role in ("student", "alone")):
             break
     return found
 

@@ -170,6 +170,15 @@ def test_figures_are_means_over_the_seeds_of_one_setting(workspace: Workspace) -
     assert figures(workspace, made) == {"teacher": None, "alone": None, "student": 0.4}
 
 
+def test_a_student_alone_is_told_on_the_test_split_too(workspace: Workspace) -> None:
+    alone = spec_of().replace(method="alone", teacher=None, distiller=None, policy=None)
+    made = create_experiment(workspace, "alone", expand(alone, {}, with_baseline=False))
+    for split, right in (("validation", 0.9), ("test", 0.6)):
+        told = evaluated((0, 1, 0), split=split, figures={"accuracy": right})
+        workspace.run(made.runs[0].run).log.append([told])
+    assert figures(workspace, made)["alone"] == 0.6
+
+
 def test_a_baseline_is_the_newest_finished_run_of_equal_conditions(workspace: Workspace) -> None:
     taught = spec_of(teacher="shipped:big", seed=3)
     assert find_baseline(workspace, taught) is None
