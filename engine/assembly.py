@@ -192,6 +192,7 @@ def make_method(
         teacher_taps=net_taps(spec.teacher, data),
         is_same_family=is_same_family(spec),
         data=batches,
+        targets=data.train.targets,
         num_classes=len(data.classes),
         distiller=_builder(DISTILLERS, spec.distiller),
         policy=_builder(POLICIES, spec.policy),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch.nn.functional as F
 from pydantic import Field
@@ -31,6 +31,8 @@ class AttentionTransfer(Distiller):
     The paper takes the norm of the gap; we take its mean square, as its own later code and
     the benchmarks do. The weight 1000 belongs to the mean square.
     """
+
+    has_many: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, NamedTuple
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from engine.data.batch import Batch
 from engine.errors import SpecError
-from engine.nets.staged import Tap, Trace
+from engine.nets.staged import Kind, Norm, Tap, Trace
 from engine.registry import Registry
 
 Taps = Mapping[str, Tap]
@@ -30,6 +30,11 @@ class Spot(NamedTuple):
     def name(self) -> str:
         return self.student if self.student == self.teacher else f"{self.student}:{self.teacher}"
 
+    @property
+    def cut(self) -> Spot:
+        """Where a sample may hop between the nets: the ends of the stages that hold the taps."""
+        return Spot(self.student.partition(".")[0], self.teacher.partition(".")[0])
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -45,28 +50,44 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a distiller is built with: facts about the two nets and the data."""
+    """What a distiller is built with: facts about the two nets and the data.
+
+    targets: (N,) int64 class ids of the training split
+    spots:   where to compare instead of the published places; empty for these
+    norms:   teacher's tap -> the norm of its signal before the ReLU, where the net tells it
+    head:    the teacher's classifier, frozen, where it is one linear layer
+    """
 
     student: Taps
     teacher: Taps
-    num_samples: int
+    targets: Tensor
     num_classes: int
     seed: int
+    spots: tuple[Spot, ...] = ()
+    norms: Mapping[str, Norm] = field(default_factory=dict)
+    head: nn.Linear | None = None
+
+    @property
+    def num_samples(self) -> int:
+        return len(self.targets)
 
 
 @dataclass(frozen=True, slots=True)
 class WarmUp:
-    """What a distiller must learn from the teacher before distillation begins.
+    """What must be learnt before distillation begins, in a phase of its own.
 
-    module: learns in this phase and is frozen after it
+    module: of the distiller; learns in this phase
     lr:     its learning rate, constant
-    loss:   teacher's trace -> (B,)
+    loss:   (student's trace, teacher's trace) -> (B,)
+    moves_student: the student learns in it too, and the module goes on learning afterwards;
+            else the student's trace is empty and the module is frozen after the phase
     """
 
     module: nn.Module
     epochs: int
     lr: float
-    loss: Callable[[Trace], Tensor]
+    loss: Callable[[Trace, Trace], Tensor]
+    moves_student: bool = False
 
 
 class Distiller(nn.Module):
@@ -77,21 +98,40 @@ class Distiller(nn.Module):
     mask.
 
     Attributes:
+        kind: of the taps that it compares.
+        has_many: it takes any number of spots, else exactly one.
         min_samples: below it, nothing is measured and the loss is exactly 0.
         warm_up: what must be learnt before; None for most.
     """
 
+    kind: ClassVar[Kind] = "map"
+    has_many: ClassVar[bool] = False
     min_samples: ClassVar[int] = 1
     warm_up: WarmUp | None = None
 
     def __init__(self, setting: Setting, *, weight: float) -> None:
         super().__init__()
         self.weight = weight
-        self.spots = self.place(setting.student, setting.teacher)
+        if setting.spots:
+            self.spots = self._allowed(setting)
+        else:
+            self.spots = self.place(setting.student, setting.teacher)
+
+    def _allowed(self, setting: Setting) -> tuple[Spot, ...]:
+        spots = setting.spots
+        if len(spots) > 1 and not self.has_many:
+            raise SpecError(f"this distiller compares at one spot, not at {len(spots)}")
+        for spot in spots:
+            for tap, taps in ((spot.student, setting.student), (spot.teacher, setting.teacher)):
+                if tap not in taps:
+                    raise SpecError(f"there is no tap {tap!r}; there are: {', '.join(taps)}")
+        return require_kind(spots, setting.student, setting.teacher, self.kind)
 
     def learning(self) -> list[nn.Parameter]:
         """The parameters that learn together with the student."""
-        early = set(self.warm_up.module.parameters()) if self.warm_up else set()
+        warm_up = self.warm_up
+        frozen = warm_up is not None and not warm_up.moves_student
+        early = set(warm_up.module.parameters()) if warm_up and frozen else set()
         return [p for p in self.parameters() if p not in early]
 
     @abstractmethod
@@ -109,6 +149,14 @@ class Distiller(nn.Module):
     @abstractmethod
     def measure(self, pair: Pair, batch: Batch) -> Tensor:
         """How far apart the two are for each sample, (K,) for K samples."""
+
+    def remember(self, pairs: tuple[Pair, ...], batch: Batch, kept: Tensor) -> None:
+        """Keep what later steps need, once a step and after its losses were measured.
+
+        Args:
+            pairs: as projected, over the whole batch.
+            kept: (B, spots) bool.
+        """
 
 
 def distil(distiller: Distiller, pairs: tuple[Pair, ...], batch: Batch, kept: Tensor) -> Tensor:
@@ -150,7 +198,7 @@ def spots_at_stages(student: Taps, teacher: Taps) -> tuple[Spot, ...]:
     ours, theirs = cuts_of(student), cuts_of(teacher)
     last = min(len(ours), len(theirs)) - 2
     spots = tuple(Spot(ours[i], theirs[i]) for i in range(1, last + 1))
-    return _require_kind(spots, student, teacher, "map")
+    return require_kind(spots, student, teacher, "map")
 
 
 def spot_at_feature(student: Taps, teacher: Taps, index: int) -> tuple[Spot, ...]:
@@ -178,9 +226,14 @@ def spot_at_logits(student: Taps, teacher: Taps) -> tuple[Spot, ...]:
     return (Spot(ours, theirs),)
 
 
-def _require_kind(
-    spots: tuple[Spot, ...], student: Taps, teacher: Taps, kind: str
+def require_kind(
+    spots: tuple[Spot, ...], student: Taps, teacher: Taps, kind: Kind
 ) -> tuple[Spot, ...]:
+    """The spots, if there are any and both their taps are of one kind.
+
+    Raises:
+        SpecError: else.
+    """
     for spot in spots:
         for tap in (student[spot.student], teacher[spot.teacher]):
             if tap.kind != kind:

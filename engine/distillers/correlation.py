@@ -19,7 +19,7 @@ from engine.distillers.base import (
     Weight,
     spot_at_feature,
 )
-from engine.nets.staged import Trace
+from engine.nets.staged import Kind, Trace
 
 
 @DISTILLERS.register("cc", title="Copy correlations (CC)", source="Peng et al., ICCV 2019")
@@ -31,6 +31,7 @@ class CorrelationCongruence(Distiller):
     and in routed distillation alike; in the authors' routed code the teacher's does not.
     """
 
+    kind: ClassVar[Kind] = "vector"
     min_samples: ClassVar[int] = 2
 
     def __init__(

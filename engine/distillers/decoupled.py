@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,7 @@ from engine.distillers.base import (
     spot_at_logits,
 )
 from engine.distillers.kd import Temperature
+from engine.nets.staged import Kind
 
 Part = Annotated[float, Field(ge=0, le=1e3, description="Weight of this part")]
 
@@ -34,6 +35,8 @@ class DecoupledKnowledge(Distiller):
 
     mdistiller raises the weight from 0 over its first 20 epochs; here it is constant.
     """
+
+    kind: ClassVar[Kind] = "logits"
 
     def __init__(
         self,

@@ -20,6 +20,7 @@ from engine.distillers.base import (
     spot_at_logits,
 )
 from engine.distillers.kd import Temperature
+from engine.nets.staged import Kind
 
 SMALLEST = 1e-8
 Part = Annotated[float, Field(ge=0, le=1e3, description="Weight of this part")]
@@ -33,6 +34,7 @@ class Distribution(Distiller):
     teacher does; for teachers so strong that copying their answers exactly is too much.
     """
 
+    kind: ClassVar[Kind] = "logits"
     min_samples: ClassVar[int] = 2
 
     def __init__(

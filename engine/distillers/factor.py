@@ -63,7 +63,7 @@ class FactorTransfer(Distiller):
     def place(self, student: Taps, teacher: Taps) -> tuple[Spot, ...]:
         return spot_at_feature(student, teacher, -2)
 
-    def reconstruction(self, teacher: Trace) -> Tensor:
+    def reconstruction(self, student: Trace, teacher: Trace) -> Tensor:
         """(B,) mean square error of the auto-encoder."""
         feature = teacher[self._tap].float()
         again: Tensor = self.paraphraser(feature)

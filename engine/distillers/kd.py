@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch.nn.functional as F
 from pydantic import Field
@@ -19,6 +19,7 @@ from engine.distillers.base import (
     Weight,
     spot_at_logits,
 )
+from engine.nets.staged import Kind
 
 Temperature = Annotated[
     float, Field(gt=0, le=100, description="Divides the logits: higher is softer")
@@ -28,6 +29,8 @@ Temperature = Annotated[
 @DISTILLERS.register("kd", title="Copy answers (KD)", source="Hinton et al., 2015")
 class KnowledgeDistillation(Distiller):
     """Makes the student's answers as sure and as doubtful as the teacher's."""
+
+    kind: ClassVar[Kind] = "logits"
 
     def __init__(
         self, setting: Setting, *, temperature: Temperature = 4.0, weight: Weight = 1.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -28,6 +30,8 @@ class NeuronSelectivity(Distiller):
     The squared inner products of channels are summed through H*W x H*W tables or C x C tables,
     whichever is smaller; the value is that of the direct form.
     """
+
+    has_many: ClassVar[bool] = True
 
     def __init__(self, setting: Setting, *, weight: Weight = 50.0) -> None:
         super().__init__(setting, weight=weight)

@@ -18,6 +18,7 @@ from engine.distillers.base import (
     Weight,
     spot_at_feature,
 )
+from engine.nets.staged import Kind
 
 SMALLEST = 1e-7
 
@@ -31,6 +32,7 @@ class ProbabilisticTransfer(Distiller):
     An embedding of zeros has finite gradients here; in the public code they are NaN.
     """
 
+    kind: ClassVar[Kind] = "vector"
     min_samples: ClassVar[int] = 2
 
     def __init__(self, setting: Setting, *, weight: Weight = 30000.0) -> None:

@@ -20,6 +20,7 @@ from engine.distillers.base import (
     Weight,
     spot_at_feature,
 )
+from engine.nets.staged import Kind
 
 SMALLEST = 1e-12  # squared distance at which the root still has a gradient
 
@@ -32,6 +33,7 @@ class RelationalKnowledge(Distiller):
     smallest number that keeps them finite, where the public code divides by 0.
     """
 
+    kind: ClassVar[Kind] = "vector"
     min_samples: ClassVar[int] = 2
 
     def __init__(

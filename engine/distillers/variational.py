@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -33,6 +34,8 @@ class VariationalInformation(Distiller):
     A small net predicts the teacher's map from the student's; each channel has a variance that
     is learnt, so that channels that cannot be predicted count less.
     """
+
+    has_many: ClassVar[bool] = True
 
     def __init__(self, setting: Setting, *, weight: Weight = 1.0) -> None:
         super().__init__(setting, weight=weight)

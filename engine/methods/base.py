@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.data.batch import Batch, Batches
-from engine.distillers.base import Distiller, Setting
+from engine.distillers.base import Distiller, Setting, Spot
 from engine.nets.staged import StagedNet, Tap
 from engine.registry import Registry
 from engine.spec import Schedule
@@ -25,6 +25,7 @@ class Materials:
     """What a run lays out for its method; all nets are on the run's device.
 
     teacher:   frozen, or None where the method needs none
+    targets:   (N,) int64 class ids of the training split
     distiller: builds the chosen distiller, or None where the method needs none
     policy:    (width, spots) -> the chosen policy, or None
     """
@@ -35,6 +36,7 @@ class Materials:
     teacher_taps: Mapping[str, Tap]
     is_same_family: bool
     data: Batches
+    targets: Tensor
     num_classes: int
     distiller: Callable[[Setting], Distiller] | None
     policy: Callable[..., Any] | None
@@ -43,14 +45,19 @@ class Materials:
     device: torch.device
     precision: torch.dtype
 
-    def setting(self) -> Setting:
-        """What distillers are built with."""
+    def setting(self, spots: tuple[Spot, ...] = ()) -> Setting:
+        """What distillers are built with; `spots` where the published ones are not wanted."""
+        teacher = self.teacher
+        head = None if teacher is None else teacher.stages["logits"]
         return Setting(
             student=self.student_taps,
             teacher=self.teacher_taps,
-            num_samples=self.data.samples,
+            targets=self.targets,
             num_classes=self.num_classes,
             seed=self.seed,
+            spots=spots,
+            norms={} if teacher is None else teacher.norms(),
+            head=head if isinstance(head, nn.Linear) else None,
         )
 
     def autocast(self) -> AbstractContextManager[Any]:
@@ -111,22 +118,27 @@ def constant(epoch: int, step: int) -> float:
 
 
 def warm_up_phase(materials: Materials, distiller: Distiller) -> tuple[Phase, ...]:
-    """The phase in which a distiller learns from the teacher alone, where it needs one."""
-    warm_up, teacher = distiller.warm_up, materials.teacher
+    """The phase before distillation, where a distiller needs one."""
+    warm_up, teacher, student = distiller.warm_up, materials.teacher, materials.student
     if warm_up is None or teacher is None:
         return ()
 
     def begin() -> Lesson:
         warm_up.module.requires_grad_(True).train()
-        optimizer = torch.optim.SGD(
-            warm_up.module.parameters(), lr=warm_up.lr, momentum=0.9, weight_decay=5e-4
-        )
+        student.train()
+        learning = list(warm_up.module.parameters())
+        if warm_up.moves_student:
+            learning += student.parameters()
+        optimizer = torch.optim.SGD(learning, lr=warm_up.lr, momentum=0.9, weight_decay=5e-4)
         learner = Learner("factor", optimizer, constant)
 
         def step(batch: Batch, number: int) -> Iterator[Descend]:
-            with torch.no_grad(), materials.autocast():
-                trace = teacher.trace(batch.image)
-            loss = warm_up.loss(trace).mean()
+            with materials.autocast():
+                with torch.no_grad():
+                    theirs = teacher.trace(batch.image, inside=True)
+                ours = student.trace(batch.image, inside=True) if warm_up.moves_student else {}
+                losses = warm_up.loss(ours, theirs)
+            loss = losses.mean()
             yield Descend(learner, loss, {"reconstruction": loss})
 
         return Lesson((learner,), step)
@@ -144,7 +156,7 @@ def warm_up_phase(materials: Materials, distiller: Distiller) -> tuple[Phase, ..
 def begin_distilling(distiller: Distiller) -> None:
     """Put a distiller in the state that it has while the student learns."""
     distiller.train()
-    if distiller.warm_up is not None:
+    if distiller.warm_up is not None and not distiller.warm_up.moves_student:
         distiller.warm_up.module.requires_grad_(False).eval()
 
 

@@ -83,6 +83,14 @@ class SpotAdaptive(Method):
         policy_every: Annotated[
             int, Field(ge=1, le=1000, description="The policy learns at every n-th step only")
         ] = 1,
+        spots: Annotated[
+            str,
+            Field(
+                pattern=r"^[\w.]*(:[\w.]+)?( *, *[\w.]+(:[\w.]+)?)*$",
+                description="Where to teach, student:teacher, as in stage1:stage2, stage3;"
+                " empty: where the distiller is published",
+            ),
+        ] = "",
     ) -> None:
         assert materials.teacher and materials.distiller and materials.policy
         self._materials = materials
@@ -94,9 +102,8 @@ class SpotAdaptive(Method):
         self._policy_rate = constant if policy_schedule == "constant" else materials.rate
         self._policy_weight_decay = policy_weight_decay
 
-        setting = materials.setting()
-        self.distiller: Distiller = materials.distiller(setting)
-        self.logits = KnowledgeDistillation(setting, temperature=temperature)
+        self.distiller: Distiller = materials.distiller(materials.setting(read_spots(spots)))
+        self.logits = KnowledgeDistillation(materials.setting(), temperature=temperature)
         self._feature_spots = tuple(
             spot for spot in self.distiller.spots if spot not in self.logits.spots
         )
@@ -106,7 +113,7 @@ class SpotAdaptive(Method):
         )
         self.policy: Policy = materials.policy(width, len(self.spots), materials.is_same_family)
         self.graft = Graft(
-            self._feature_spots if self.policy.learns else (),
+            [spot.cut for spot in self._feature_spots] if self.policy.learns else (),
             materials.student_taps,
             materials.teacher_taps,
         )
@@ -171,8 +178,8 @@ class SpotAdaptive(Method):
         student, teacher = self._materials.student, self._teacher
         with self._materials.autocast():
             with torch.no_grad():
-                theirs = teacher.trace(batch.image)
-            ours = student.trace(batch.image)
+                theirs = teacher.trace(batch.image, inside=True)
+            ours = student.trace(batch.image, inside=True)
         features = torch.cat([theirs["embedding"], ours["embedding"].detach()], dim=1).float()
         decision = self.policy(features)
         yield Chosen(self.spots, decision.kept, decision.probability)
@@ -184,6 +191,7 @@ class SpotAdaptive(Method):
                 pairs = part.project(ours, theirs)
             kept = torch.stack([decision.kept[:, self._column(spot)] for spot in part.spots], 1)
             terms[name] = weight * per_batch(distil(part, pairs, batch, kept))
+            part.remember(pairs, batch, kept)
         loss = torch.stack([*terms.values()]).sum()
         student_task = task.detach()
         del ours, task, pairs
@@ -219,3 +227,12 @@ class SpotAdaptive(Method):
 
     def _column(self, spot: Spot) -> int:
         return self._feature_spots.index(spot) if spot in self._feature_spots else -1
+
+
+def read_spots(text: str) -> tuple[Spot, ...]:
+    """`stage1:stage2, stage3` as two spots: student's tap and teacher's, or one name for both."""
+    spots = []
+    for pair in filter(None, (word.strip() for word in text.split(","))):
+        student, _, teacher = pair.partition(":")
+        spots.append(Spot(student, teacher or student))
+    return tuple(spots)

@@ -31,6 +31,20 @@ class Tap:
     after: After
 
 
+@dataclass(frozen=True, slots=True)
+class Norm:
+    """The batch norm of a tap's signal before its ReLU, with fixed statistics; each (C,).
+
+    scale, shift: the signal after the norm is about normal, with these as its moments
+    gain, offset: what the norm still has to do to the tap; 1 and 0 where it lies before it
+    """
+
+    scale: Tensor
+    shift: Tensor
+    gain: Tensor
+    offset: Tensor
+
+
 class Inside(nn.Sequential):
     """A stage whose parts but the last can be read as taps: `stage1.pre` is the part `pre`."""
 
@@ -47,6 +61,7 @@ class StagedNet(nn.Module):
         input_shape: (3, H, W) of the images it is built for; taps are measured for it.
         after: tap -> what its signal last went through, where that is not a ReLU.
         last_map: the tap of the final feature map after norm and activation, before pooling.
+        norms: tap -> path of the batch norm that its signal has, or is to have, before a ReLU.
     """
 
     def __init__(
@@ -56,12 +71,14 @@ class StagedNet(nn.Module):
         input_shape: tuple[int, int, int] = (3, 32, 32),
         after: Mapping[str, After] | None = None,
         last_map: str = "",
+        norms: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
         self.stages = nn.ModuleDict(stages)
         self.input_shape = input_shape
         self.last_map = last_map
         self._after = dict(after or {})
+        self._norms = dict(norms or {})
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -84,11 +101,24 @@ class StagedNet(nn.Module):
         self.train(was_training)
         return {name: self._tap(name, signal) for name, signal in trace.items()}
 
-    def trace(self, image: Tensor, *, inside: bool = False) -> dict[str, Tensor]:
-        """(B, 3, H, W) -> the output of every stage, and of their inner parts where asked."""
+    def trace(
+        self,
+        hidden: Tensor,
+        *,
+        after: str | None = None,
+        until: str | None = None,
+        inside: bool = False,
+    ) -> dict[str, Tensor]:
+        """The output of every stage, and of their inner parts where asked.
+
+        Args:
+            hidden: the image (B, 3, H, W), or the signal at the cut `after`.
+            after: the cut to begin at; None for the image.
+            until: the last stage to run; None for the logits.
+        """
         out: dict[str, Tensor] = {}
-        hidden = image
-        for name, stage in self.stages.items():
+        for name in self._between(after, until):
+            stage = self.stages[name]
             if inside and isinstance(stage, Inside):
                 *parts, (_, last) = stage.named_children()
                 for part, module in parts:
@@ -109,11 +139,30 @@ class StagedNet(nn.Module):
 
     def resume(self, hidden: Tensor, *, after: str | None, until: str) -> Tensor:
         """Run the stages after one cut (None: from the image) up to and including another."""
-        names = self.names
-        begin = 0 if after is None else names.index(after) + 1
-        for name in names[begin : names.index(until) + 1]:
+        for name in self._between(after, until):
             hidden = self.stages[name](hidden)
         return hidden
+
+    def norms(self) -> dict[str, Norm]:
+        """Tap -> the norm before its ReLU, for the taps whose net tells it."""
+        return {tap: self._norm(tap, path) for tap, path in self._norms.items()}
+
+    def _norm(self, tap: str, path: str) -> Norm:
+        norm = self.get_submodule(path)
+        assert isinstance(norm, nn.BatchNorm2d) and norm.running_var is not None
+        scale, shift = norm.weight.detach(), norm.bias.detach()
+        gain, offset = torch.ones_like(scale), torch.zeros_like(shift)
+        if not path.startswith(f"stages.{tap.partition('.')[0]}."):
+            assert norm.running_mean is not None
+            gain = scale / (norm.running_var + norm.eps).sqrt()
+            offset = shift - norm.running_mean * gain
+        return Norm(scale, shift, gain, offset)
+
+    def _between(self, after: str | None, until: str | None) -> tuple[str, ...]:
+        names = self.names
+        begin = 0 if after is None else names.index(after) + 1
+        end = len(names) if until is None else names.index(until) + 1
+        return names[begin:end]
 
     def _tap(self, name: str, signal: Tensor) -> Tap:
         shape = tuple(signal.shape[1:])

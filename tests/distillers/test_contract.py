@@ -221,7 +221,7 @@ def test_what_is_learnt_before_stays_as_it_was_learnt(
         return
     early = {id(p) for p in distiller.warm_up.module.parameters()}
     assert early and early.isdisjoint(id(p) for p in distiller.learning())
-    per_sample = distiller.warm_up.loss(teacher)
+    per_sample = distiller.warm_up.loss(student, teacher)
     assert per_sample.shape == (B,)
     per_sample.mean().backward()
     assert all(p.grad is not None for p in distiller.warm_up.module.parameters())

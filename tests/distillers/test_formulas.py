@@ -202,7 +202,7 @@ def test_fts_paraphraser_is_told_to_give_the_feature_back(setting: Setting) -> N
     (spot,) = ft.spots
     feature = draw(3, *setting.teacher[spot.teacher].shape)
     with torch.no_grad():
-        found = ft.warm_up.loss({spot.teacher: feature})
+        found = ft.warm_up.loss({}, {spot.teacher: feature})
         again = ft.paraphraser(feature)
     expected = [float(((a - b) ** 2).mean()) for a, b in zip(again, feature, strict=True)]
     assert found.tolist() == pytest.approx(expected, rel=1e-5)
