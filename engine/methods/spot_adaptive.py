@@ -182,9 +182,13 @@ class SpotAdaptive(Method):
             ours = student.trace(batch.image, inside=True)
         features = torch.cat([theirs["embedding"], ours["embedding"].detach()], dim=1).float()
         decision = self.policy(features)
-        yield Chosen(self.spots, decision.kept, decision.probability)
+        each = F.cross_entropy(ours["logits"].float(), batch.target, reduction="none")
+        gap = each.detach() - F.cross_entropy(
+            theirs["logits"].float(), batch.target, reduction="none"
+        )
+        yield Chosen(self.spots, decision.kept, decision.probability, gap)
 
-        task = F.cross_entropy(ours["logits"].float(), batch.target)
+        task = each.mean()
         terms = {"task": self._task_weight * task}
         for name, part, weight in self._parts():
             with self._materials.autocast():

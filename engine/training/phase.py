@@ -78,11 +78,13 @@ class Chosen:
 
     kept:        (B, S) bool, the spots at which a sample was distilled
     probability: (B, S) P(distil), 0 to 1
+    gap:         (B,) cross-entropy of the student less that of the teacher, in nats
     """
 
     spots: tuple[str, ...]
     kept: Tensor
     probability: Tensor
+    gap: Tensor
 
 
 # (batch, number of the step in its epoch) -> what to do; a function of these and the weights

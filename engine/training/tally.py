@@ -32,6 +32,8 @@ class Tally:
         self._share: dict[str, Tensor] = {}
         self._spots: tuple[str, ...] = ()
         self._table: dict[str, Tensor] = {}
+        self._total: Tensor | None = None  # (N, S) sum of P over all epochs so far
+        self._visits = torch.zeros(num_samples)
 
     def add(self, terms: Mapping[str, Tensor]) -> None:
         """Add the terms of one learner's loss at one step."""
@@ -52,12 +54,18 @@ class Tally:
                 "label": torch.full((self._num_samples,), -1, device=device),
                 "kept": torch.zeros(shape, dtype=torch.bool, device=device),
                 "probability": torch.zeros(shape, dtype=torch.uint8, device=device),
+                "gap": torch.zeros(self._num_samples, device=device),
             }
+        if self._total is None:
+            self._total = torch.zeros(self._table["kept"].shape, device=batch.target.device)
+            self._visits = torch.zeros(self._num_samples, device=batch.target.device)
+        probability = chosen.probability.detach().float()
         self._table["label"][batch.index] = batch.target
         self._table["kept"][batch.index] = chosen.kept
-        self._table["probability"][batch.index] = (
-            (chosen.probability.detach().float() * 255).round().to(torch.uint8)
-        )
+        self._table["probability"][batch.index] = (probability * 255).round().to(torch.uint8)
+        self._table["gap"][batch.index] = chosen.gap.detach().float()
+        self._total[batch.index] += probability
+        self._visits[batch.index] += 1
 
     def stepped(self) -> None:
         """One more step is complete."""
@@ -86,8 +94,14 @@ class Tally:
         return told
 
     def close_epoch(self, at: At) -> tuple[SpotsCounted, dict[str, Tensor]]:
-        """What was chosen in the epoch, the table (N, S) behind it, and an empty table."""
+        """What was chosen in the epoch and the table behind it; the next one is empty.
+
+        The table has, by sample: label (N,), -1 where it was not visited; kept and probability
+        (N, S), the latter in 255ths; gap (N,); mean (N, S), P over all epochs so far.
+        """
         table = {name: value.cpu() for name, value in self._table.items()}
+        assert self._total is not None
+        table["mean"] = (self._total / self._visits[:, None].clamp(min=1)).half().cpu()
         self._table = {}
         seen = table["label"] >= 0
         label, kept = table["label"][seen], table["kept"][seen]
@@ -122,6 +136,8 @@ class Tally:
             "share": dict(self._share),
             "spots": list(self._spots),
             "table": dict(self._table),
+            "total": self._total,
+            "visits": self._visits,
         }
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
@@ -131,3 +147,6 @@ class Tally:
         self._share = {name: value.to(device) for name, value in state["share"].items()}
         self._spots = tuple(state["spots"])
         self._table = {name: value.to(device) for name, value in state["table"].items()}
+        total = state["total"]
+        self._total = None if total is None else total.to(device)
+        self._visits = state["visits"].to(device)

@@ -62,7 +62,7 @@ def phase_of(
         def step(batch: Batch, number: int) -> Iterator[Descend | Chosen]:
             noise = torch.rand(len(batch), 2)
             if chooses:
-                yield Chosen(("low", "high"), noise > 0.5, noise)
+                yield Chosen(("low", "high"), noise > 0.5, noise, noise[:, 0])
             mean = batch.image.mean() / 10
             one = (pupil.first * mean - noise.mean()).square()
             if loss is not None:

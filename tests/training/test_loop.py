@@ -104,7 +104,7 @@ def test_choices_are_told_with_the_steps_and_counted_at_the_end() -> None:
     chosen = told(iter(items), SpotsChosen)
     assert [one.at for one in chosen] == [one.at for one in told(iter(items), StepTaken)]
     (ended,) = told(iter(items), EpochEnded)
-    assert set(ended.table) == {"label", "kept", "probability"}
+    assert set(ended.table) == {"label", "kept", "probability", "gap", "mean"}
     plain = [*stream(Pupil(), Numbers(), epochs=1, chooses=False)]
     assert not told(iter(plain), SpotsChosen) and not told(iter(plain), SpotsCounted)
     assert told(iter(plain), EpochEnded)[0].table == {}

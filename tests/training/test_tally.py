@@ -19,7 +19,7 @@ def batch_of(index: list[int], target: list[int]) -> Batch:
 
 def chosen(kept: list[list[int]], probability: float = 0.5) -> Chosen:
     mask = torch.tensor(kept, dtype=torch.bool)
-    return Chosen(("a", "b"), mask, torch.full(mask.shape, probability))
+    return Chosen(("a", "b"), mask, torch.full(mask.shape, probability), torch.ones(len(mask)))
 
 
 @pytest.fixture
@@ -57,6 +57,16 @@ def test_an_epoch_is_counted_by_spot_class_and_route(tally: Tally) -> None:
     assert table["label"].tolist() == [0, 0, -1, 2, 2]
     assert table["kept"].tolist() == [[1, 0], [0, 0], [0, 0], [1, 0], [1, 1]]
     assert table["probability"][:, 0].tolist() == [255, 0, 0, 0, 255]
+    assert table["gap"].tolist() == [1, 1, 0, 1, 1]
+
+
+def test_the_mean_probability_goes_on_over_the_epochs(tally: Tally) -> None:
+    tally.close_epoch(AT)
+    tally.choose(batch_of([0, 2], [0, 1]), chosen([[1, 0], [1, 1]], 0.5))
+    other = Tally(5, 3)
+    other.load_state_dict(tally.state_dict(), torch.device("cpu"))
+    _, table = other.close_epoch((0, 2, 0))
+    assert table["mean"][:, 0].tolist() == [0.75, 0, 0.5, 0, 1]
 
 
 def test_a_closed_epoch_leaves_nothing_open(tally: Tally) -> None:
@@ -76,7 +86,7 @@ def test_only_the_most_frequent_routes_are_told() -> None:
     index, target = torch.arange(count + 3), torch.zeros(count + 3, dtype=torch.long)
     mask = torch.cat([bits, bits[-1:].expand(3, -1)]).bool()
     given = Batch(torch.zeros(count + 3, 3, 1, 1), target, index)
-    found.choose(given, Chosen(spots, mask, mask.float()))
+    found.choose(given, Chosen(spots, mask, mask.float(), mask[:, 0].float()))
     counted, _ = found.close_epoch(AT)
     assert len(counted.routes) == NUM_ROUTES
     assert next(iter(counted.routes.items())) == ("1" * 10, 4)
