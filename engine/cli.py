@@ -45,6 +45,8 @@ app = typer.Typer(
 )
 teacher_app = typer.Typer(help="Teachers.", no_args_is_help=True)
 app.add_typer(teacher_app, name="teacher")
+bench_app = typer.Typer(help="Measurements.", no_args_is_help=True)
+app.add_typer(bench_app, name="bench")
 
 screen = Console(stderr=True)
 
@@ -231,6 +233,41 @@ def teacher_check(
     screen.print(f"accuracy: {accuracy:.2%} of {found['samples']} images ({found['split']})")
     if as_json:
         print(json.dumps(found))
+
+
+@bench_app.command("step")
+def bench_step(
+    teacher: Annotated[str, typer.Option(help="A net.")] = "resnet32x4",
+    student: Annotated[str, typer.Option(help="A net.")] = "resnet8x4",
+    distillers: Annotated[str, typer.Option(help="Names with commas between.")] = "kd,pkt,crd,at",
+    precisions: Annotated[str, typer.Option(help="float32, bfloat16")] = "float32,bfloat16",
+    rounds: Annotated[int, typer.Option(min=1, help="Medians are over so many.")] = 11,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    as_json: JsonOption = False,
+) -> None:
+    """Time a training step: the bare loop, ordinary and spot-adaptive distillation."""
+    import torch
+
+    from engine.step_bench import bench_steps
+
+    torch.set_num_threads(threads)
+    pairs: list[dict[str, Any]] = []
+    for precision in precisions.split(","):
+        pairs += bench_steps(
+            teacher,
+            student,
+            distillers.split(","),
+            precision=precision,
+            device=device,
+            rounds=rounds,
+        )
+    table = Table(*pairs[0], title=f"{device}, {threads} threads, {rounds} rounds")
+    for row in pairs:
+        table.add_row(*(f"{v:.3f}" if isinstance(v, float) else v for v in row.values()))
+    screen.print(table)
+    if as_json:
+        print(json.dumps({"pairs": pairs}))
 
 
 @app.command()

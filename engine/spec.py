@@ -84,7 +84,8 @@ class RunSpec(Frozen):
         int, Field(ge=0, le=256, description="CPU threads of the worker; 0: all cores")
     ] = 0
     precision: Annotated[
-        Literal["float32", "bfloat16"], Field(description="Of the nets; losses are float32")
+        Literal["float32", "bfloat16", "auto"],
+        Field(description="Of the nets; losses are float32. auto: timed once, before training"),
     ] = "float32"
     evaluate_every: Annotated[int, Field(ge=1, le=1000, description="Epochs")] = 1
     save_every: Annotated[int, Field(ge=1, le=1000, description="Epochs")] = 1

@@ -36,7 +36,10 @@ MAY_IMPORT = {
     "engine.execution": WORKSHOP | DOOR | {"engine.assembly"},
     "engine.jobs": WORKSHOP | DOOR | {"engine.assembly"},
     "engine.api": DOOR,
-    "engine.cli": WORKSHOP | DOOR | {"engine.assembly", "engine.jobs", "engine.api"},
+    "engine.step_bench": WORKSHOP | GROUND,
+    "engine.cli": WORKSHOP
+    | DOOR
+    | {"engine.assembly", "engine.jobs", "engine.api", "engine.step_bench"},
     "engine.__main__": {"engine.execution", "engine.jobs", "engine.cli", "engine.runs"},
     "pages.charts": {"engine.api"},
     "pages.parts": {"engine.api", "pages.charts"},

@@ -317,6 +317,16 @@ def test_what_a_spec_leaves_open_is_settled_and_kept(
     assert (run.spec().device, run.spec().threads) == ("cpu", 1)
 
 
+def test_an_open_precision_is_settled_before_training_and_kept(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine.execution, "faster_precision", lambda *given: ("bfloat16", 1.5))
+    run = make(tiny.spec_of(precision="auto", **{"schedule.epochs": 1}))
+    assert drive(run, execute) == "finished"
+    assert run.spec().precision == "bfloat16"
+    assert any("1.50 x" in note.text for note in of_kind(run, Note))
+
+
 def test_a_student_alone_needs_no_teacher_and_tells_no_choices(make: Make) -> None:
     run = make(tiny.spec_of())
     assert drive(run, execute) == "finished"

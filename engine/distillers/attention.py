@@ -55,4 +55,6 @@ class AttentionTransfer(Distiller):
 
     def attention(self, feature: Tensor) -> Tensor:
         """(K, C, H, W) -> (K, H*W), each row of length one."""
-        return F.normalize(feature.abs().pow(self.power).mean(dim=1).flatten(1))
+        is_even = self.power % 2 == 0
+        strength = (feature if is_even else feature.abs()).pow(self.power)
+        return F.normalize(strength.mean(dim=1).flatten(1))

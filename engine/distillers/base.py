@@ -47,6 +47,10 @@ class Pair:
         """The samples at `rows` (K,), in float32 whatever the nets compute in."""
         return Pair(self.student[rows].float(), self.teacher[rows].float())
 
+    def whole(self) -> Pair:
+        """All samples in float32, without a copy where they are in it."""
+        return Pair(self.student.float(), self.teacher.float())
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -173,10 +177,13 @@ def distil(distiller: Distiller, pairs: tuple[Pair, ...], batch: Batch, kept: Te
     columns = []
     for pair, column in zip(pairs, kept.unbind(dim=1), strict=True):
         rows = column.nonzero(as_tuple=True)[0]
-        losses = torch.zeros(len(column), device=kept.device)
-        if len(rows) >= distiller.min_samples:
+        if len(rows) < distiller.min_samples:
+            losses = torch.zeros(len(column), device=kept.device)
+        elif len(rows) == len(column):
+            losses = distiller.measure(pair.whole(), batch)
+        else:
             measured = distiller.measure(pair.select(rows), batch.select(rows))
-            losses = losses.index_put((rows,), measured)
+            losses = torch.zeros(len(column), device=kept.device).index_put((rows,), measured)
         columns.append(losses)
     return torch.stack(columns, dim=1)
 

@@ -128,7 +128,7 @@ def warm_up_phase(materials: Materials, distiller: Distiller) -> tuple[Phase, ..
         student.train()
         learning = list(warm_up.module.parameters())
         if warm_up.moves_student:
-            learning += student.parameters()
+            learning += _until(student, distiller.spots[-1].cut.student)
         optimizer = torch.optim.SGD(learning, lr=warm_up.lr, momentum=0.9, weight_decay=5e-4)
         learner = Learner("factor", optimizer, constant)
 
@@ -151,6 +151,12 @@ def warm_up_phase(materials: Materials, distiller: Distiller) -> tuple[Phase, ..
         is_measured=False,
     )
     return (phase,)
+
+
+def _until(net: StagedNet, last: str) -> list[nn.Parameter]:
+    """The parameters of all stages up to one."""
+    stages = net.names[: net.names.index(last) + 1]
+    return [p for name in stages for p in net.stages[name].parameters()]
 
 
 def begin_distilling(distiller: Distiller) -> None:

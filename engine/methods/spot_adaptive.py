@@ -176,9 +176,10 @@ class SpotAdaptive(Method):
         self, batch: Batch, number: int, learner: Learner, router: Learner | None = None
     ) -> Iterator[Descend | Chosen]:
         student, teacher = self._materials.student, self._teacher
+        is_routed = router is not None and number % self._policy_every == 0
         with self._materials.autocast():
-            with torch.no_grad():
-                theirs = teacher.trace(batch.image, inside=True)
+            told = self.graft.lecture(teacher, batch.image, is_routed=is_routed)
+            theirs = told.trace
             ours = student.trace(batch.image, inside=True)
         features = torch.cat([theirs["embedding"], ours["embedding"].detach()], dim=1).float()
         decision = self.policy(features)
@@ -198,12 +199,12 @@ class SpotAdaptive(Method):
             part.remember(pairs, batch, kept)
         loss = torch.stack([*terms.values()]).sum()
         student_task = task.detach()
-        del ours, task, pairs
+        del ours, each, task, pairs
         yield Descend(learner, loss, terms)
 
-        if router is not None and number % self._policy_every == 0:
+        if router is not None and is_routed:
             with evaluating(student), self._materials.autocast():
-                routed = self.graft(student, teacher, batch.image, decision.route)
+                routed = self.graft(student, told, batch.image, decision.route)
             routed_task = F.cross_entropy(routed, batch.target)
             objective = self.objective(routed_task, student_task, decision.route)
             yield Descend(router, objective, {"routed": routed_task})

@@ -44,10 +44,17 @@ class Learner:
         return self._base[0] * factor
 
     def backward(self, loss: Tensor) -> None:
-        """Gradients of a scalar loss for this learner's own parameters, and no others."""
+        """Gradients of a scalar loss for this learner's own parameters, and no others.
+
+        One that the loss does not reach has a gradient of 0: whether weight decay wears a
+        parameter down must not depend on what the batch was.
+        """
         if not self._is_pending:
             self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss, inputs=self.parameters)
+        for parameter in self.parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
         self._is_pending = True
 
     def move(self) -> None:

@@ -55,6 +55,8 @@ def materials(
     batches: FewBatches = FewBatches(),
     lr: float = 0.05,
 ) -> Materials:
+    if teacher and distiller in tiny.EQUAL_CHANNELS:
+        teacher = student
     learner = tiny.net(student, seed=1)
     master = freeze(tiny.net(teacher, seed=2)) if teacher else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from typing import Any
@@ -27,6 +28,7 @@ from engine.seeding import seed_for
 from engine.training.phase import Chosen, Descend, Lesson
 
 from .conftest import FewBatches, build, copied, differing, materials, take_steps
+from .dense_graft import routed
 
 SPOTS = (Spot("stage1", "stage1"), Spot("stage2", "stage2"), Spot("stage3", "stage3"))
 ALL_DISTILLERS = [entry.name for entry in DISTILLERS]
@@ -81,6 +83,12 @@ def parts(items: list[Any]) -> tuple[Chosen, list[Descend]]:
     return items[0], [item for item in items if isinstance(item, Descend)]
 
 
+def route_through(
+    graft: Graft, student: StagedNet, teacher: StagedNet, image: Tensor, route: Tensor
+) -> Tensor:
+    return graft(student, graft.lecture(teacher, image, is_routed=True), image, route)
+
+
 # 1 to 4: the routed net
 
 
@@ -89,8 +97,12 @@ def test_a_route_of_zeros_is_the_student_and_of_ones_the_teacher(
 ) -> None:
     image = tiny.batch_of(5).image
     with torch.no_grad():
-        assert torch.equal(graft(student, teacher, image, torch.zeros(5, 4)), student(image))
-        assert torch.equal(graft(student, teacher, image, torch.ones(5, 4)), teacher(image))
+        assert torch.equal(
+            route_through(graft, student, teacher, image, torch.zeros(5, 4)), student(image)
+        )
+        assert torch.equal(
+            route_through(graft, student, teacher, image, torch.ones(5, 4)), teacher(image)
+        )
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -100,7 +112,7 @@ def test_rows_do_not_touch_each_other(
     image = tiny.batch_of(6).image
     route = (torch.arange(6) % 2).float()[:, None].expand(-1, 4)
     with torch.no_grad():
-        routed = graft.train(training)(student, teacher, image, route)
+        routed = route_through(graft.train(training), student, teacher, image, route)
         assert torch.equal(routed[0::2], student(image)[0::2])
         assert torch.equal(routed[1::2], teacher(image)[1::2])
 
@@ -116,7 +128,7 @@ def test_one_feature_spot_gives_the_two_hybrids(student: StagedNet, teacher: Sta
         up = teacher.resume(graft.up[0](ours), after="stage2", until="logits")
         for route, expected in (((1.0, 0.0), down), ((0.0, 1.0), up)):
             rows = torch.tensor([route]).expand(4, -1)
-            found = graft(student, teacher, image, rows)
+            found = route_through(graft, student, teacher, image, rows)
             assert torch.allclose(found, expected, atol=1e-5)
 
 
@@ -143,7 +155,8 @@ def test_every_route_is_what_following_it_backwards_gives(
         return adapters[segment - 1](signal)
 
     with torch.no_grad():
-        found = graft(student, teacher, image.expand(16, -1, -1, -1), torch.tensor(codes).float())
+        images = image.expand(16, -1, -1, -1)
+        found = route_through(graft, student, teacher, images, torch.tensor(codes).float())
         for row, code in enumerate(codes):
             expected = output(teacher if code[-1] else student, 3, code)
             assert torch.allclose(found[row], expected[0], atol=1e-5), code
@@ -161,6 +174,85 @@ def test_spots_out_of_order_are_refused(student: StagedNet, teacher: StagedNet) 
     crossed = (Spot("stage1", "stage2"), Spot("stage2", "stage1"))
     with pytest.raises(SpecError, match="follow the stages"):
         Graft(crossed, student.taps(), teacher.taps())
+
+
+# The lean routed pass against the plain one
+
+
+def grads_of(
+    run: Any, graft: Graft, route: Tensor, target: Tensor
+) -> tuple[Tensor, Tensor, dict[str, Tensor], dict[str, Tensor]]:
+    """Logits, gradients of route and adapters, and the adapters' statistics after the pass."""
+    twin = copy.deepcopy(graft).train()
+    leaf = route.clone().requires_grad_(True)
+    logits = run(twin, leaf)
+    inputs = [leaf, *twin.parameters()]
+    found = torch.autograd.grad(
+        F.cross_entropy(logits, target), inputs, allow_unused=True, materialize_grads=True
+    )
+    names = [name for name, _ in twin.named_parameters()]
+    return logits.detach(), found[0], dict(zip(names, found[1:], strict=True)), copied(twin)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("spots", [(), SPOTS[:1], SPOTS[1:], SPOTS])
+def test_the_lean_pass_gives_the_gradients_of_the_plain_one(
+    student: StagedNet, teacher: StagedNet, spots: tuple[Spot, ...], share: float
+) -> None:
+    torch.manual_seed(3)
+    graft = grown(Graft(spots, student.taps(), teacher.taps()), 3)
+    batch = tiny.batch_of(12)
+    draw = torch.rand(12, len(spots) + 1, generator=torch.Generator().manual_seed(4))
+    route = (draw < share).float()
+
+    def lean(twin: Graft, leaf: Tensor) -> Tensor:
+        return route_through(twin, student, teacher, batch.image, leaf)
+
+    def plain(twin: Graft, leaf: Tensor) -> Tensor:
+        return routed(twin, student, teacher, batch.image, leaf)
+
+    (logits, by_route, by_adapter, left), (*expected, right) = (
+        grads_of(run, graft, route, batch.target) for run in (lean, plain)
+    )
+    assert torch.allclose(logits, expected[0], atol=1e-5)
+    assert torch.allclose(by_route, expected[1], atol=1e-6, rtol=1e-4)
+    assert by_route.abs().sum() > 0
+    for name, gradient in expected[2].items():
+        assert torch.allclose(by_adapter[name], gradient, atol=1e-6, rtol=1e-4), name
+    assert all(torch.allclose(left[name], right[name]) for name in right)
+    assert all(p.grad is None for net in (student, teacher) for p in net.parameters())
+
+
+@pytest.mark.parametrize(
+    ("route", "runs"),
+    [
+        ([[1, 1, 1, 1]] * 6, 1),  # nobody leaves the teacher
+        ([[1, 1, 1, 1]] * 5 + [[1, 0, 1, 1]], 2),  # one image does: the last map and logits
+        ([[0, 1, 1, 1]] * 6, 2),
+    ],
+)
+def test_the_teacher_runs_again_only_for_those_who_left_it(
+    graft: Graft,
+    student: StagedNet,
+    teacher: StagedNet,
+    monkeypatch: pytest.MonkeyPatch,
+    route: list[list[int]],
+    runs: int,
+) -> None:
+    seen: list[int] = []
+    stage = teacher.get_submodule("stages.stage3.relu")
+    forward = stage.forward
+
+    def counted(feature: Tensor) -> Tensor:
+        seen.append(len(feature))
+        return forward(feature)
+
+    monkeypatch.setattr(stage, "forward", counted)
+    image = tiny.batch_of(6).image
+    route_through(graft, student, teacher, image, torch.tensor(route).float())
+    left = sum(row[:2] != [1, 1] for row in route)
+    assert len(seen) == runs
+    assert seen[1:] == ([left] if left else [])
 
 
 # 5: the policy
@@ -212,7 +304,7 @@ def test_the_gradient_of_the_route_is_that_of_finite_differences() -> None:
     student_task = torch.tensor(1.0)
 
     def objective(route: Tensor) -> Tensor:
-        routed = graft(student, teacher, batch.image, route)
+        routed = route_through(graft, student, teacher, batch.image, route)
         return method.objective(F.cross_entropy(routed, batch.target), student_task, route)
 
     route = torch.rand(4, 4, generator=torch.Generator().manual_seed(1)) * 0.3 + 0.1
@@ -235,7 +327,7 @@ def test_the_gradient_at_the_logits_is_the_gap_of_the_logits_and_the_hinge() -> 
         route = torch.zeros(4, len(method.spots))
         route[:, -1] = chosen
         route.requires_grad_(True)
-        routed = method.graft.eval()(student, teacher, batch.image, route)
+        routed = route_through(method.graft.eval(), student, teacher, batch.image, route)
         routed.retain_grad()
         task = F.cross_entropy(routed, batch.target)
         method.objective(task, task.detach(), route).backward()
@@ -412,8 +504,8 @@ def test_everything_kept_is_ordinary_distillation(name: str) -> None:
     method, batch = method_of(made, logits_weight=0.7, task_weight=0.3), tiny.batch_of()
     _, (own,) = parts(stepped(method, batch))
     with torch.no_grad():
-        theirs = made.teacher.trace(batch.image)
-        ours = tiny.net(tiny.STUDENT, seed=1).train().trace(batch.image)
+        theirs = made.teacher.trace(batch.image, inside=True)
+        ours = tiny.net(tiny.STUDENT, seed=1).train().trace(batch.image, inside=True)
         pairs = method.distiller.project(ours, theirs)
         feature = sum(float(method.distiller.measure(pair, batch).mean()) for pair in pairs)
         soft = 16 * F.kl_div(
@@ -443,7 +535,8 @@ def test_each_spot_has_the_choice_that_belongs_to_it(
         with torch.no_grad():
             student = tiny.net(tiny.STUDENT, seed=1).train()
             pairs = method.distiller.project(
-                student.trace(batch.image), made.teacher.trace(batch.image)
+                student.trace(batch.image, inside=True),
+                made.teacher.trace(batch.image, inside=True),
             )
         if spot == "logits":
             assert own.terms["logits"] > 0
@@ -526,24 +619,30 @@ def test_the_policy_learns_at_every_nth_step_only() -> None:
 
 
 @pytest.mark.parametrize("name", ALL_DISTILLERS)
-def test_what_was_learnt_before_is_frozen_while_the_student_learns(name: str) -> None:
+def test_what_was_learnt_before_is_frozen_unless_the_student_learnt_with_it(name: str) -> None:
     method = method_of(materials(distiller=name))
     warm_up = method.distiller.warm_up
     if warm_up is None:
         assert [phase.name for phase in method.plan()] == ["distil"]
         return
     first, second = method.plan()
+    parameters = dict(method.modules.named_parameters())
+    early = {id(p) for p in warm_up.module.parameters()}
+    if warm_up.moves_student:
+        early |= {id(p) for p in method.nets["student"].parameters()}
+    names = {name for name, p in parameters.items() if id(p) in early}
     before = copied(method.modules)
     take_steps(first, 2)
     moved = differing(method.modules, before)
-    early = {id(p) for p in warm_up.module.parameters()}
-    names = {name for name, p in method.modules.named_parameters() if id(p) in early}
-    assert moved == names, "the first phase moves nothing else"
+    if warm_up.moves_student:
+        moved &= parameters.keys()  # the student's statistics move too
+    assert moved and moved <= names, "the first phase moves nothing else"
     before = copied(method.modules)
     take_steps(second, 2, index=1)
-    assert differing(method.modules, before).isdisjoint(names)
-    assert not any(p.requires_grad for p in warm_up.module.parameters())
-    assert not warm_up.module.training
+    moved = differing(method.modules, before) & names
+    assert moved == (names if warm_up.moves_student else set())
+    assert all(p.requires_grad == warm_up.moves_student for p in warm_up.module.parameters())
+    assert warm_up.module.training == warm_up.moves_student
 
 
 @pytest.mark.parametrize("policy", ["all", "none", "random"])
