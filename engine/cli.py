@@ -25,7 +25,7 @@ from rich.table import Table
 from engine.api import PRESETS, plan_preset
 from engine.errors import DistillError, SpecError, WorkspaceError
 from engine.runs.diff import diff_runs
-from engine.runs.executors.process import ProcessExecutor
+from engine.runs.executors.process import TUNED, ProcessExecutor
 from engine.runs.experiment import Experiment, create_experiment, expand, figures
 from engine.runs.folder import RunFolder, Workspace
 from engine.runs.life import OVER
@@ -36,6 +36,7 @@ from engine.runs.view import RunView, fold
 from engine.spec import Choice, NetChoice, parse_yaml, read_spec, set_path
 
 POLL_SECONDS = 0.2
+_ITSELF = (sys.executable, "-m", "engine")
 PACKAGES = ("torch", "torchvision", "streamlit", "plotly", "fvcore", "numpy", "pydantic")
 
 app = typer.Typer(
@@ -239,14 +240,16 @@ def teacher_check(
 def bench_step(
     teacher: Annotated[str, typer.Option(help="A net.")] = "resnet32x4",
     student: Annotated[str, typer.Option(help="A net.")] = "resnet8x4",
-    distillers: Annotated[str, typer.Option(help="Names with commas between.")] = "kd,pkt,crd,at",
+    distillers: Annotated[str, typer.Option(help="Names with commas between.")] = "kd,crd,at",
     precisions: Annotated[str, typer.Option(help="float32, bfloat16")] = "float32,bfloat16",
-    rounds: Annotated[int, typer.Option(min=1, help="Medians are over so many.")] = 11,
+    rounds: Annotated[int, typer.Option(min=1, help="Medians are over so many.")] = 5,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     as_json: JsonOption = False,
 ) -> None:
     """Time a training step: the bare loop, ordinary and spot-adaptive distillation."""
+    if not TUNED.items() <= os.environ.items():  # as workers are started
+        os.execve(sys.executable, [*_ITSELF, *sys.argv[1:]], {**os.environ, **TUNED})
     import torch
 
     from engine.step_bench import bench_steps
@@ -262,9 +265,10 @@ def bench_step(
             device=device,
             rounds=rounds,
         )
-    table = Table(*pairs[0], title=f"{device}, {threads} threads, {rounds} rounds")
+    names = (name.replace("_over_", " / ") for name in pairs[0])
+    table = Table(*names, title=f"{device}, {threads} threads, medians of {rounds}")
     for row in pairs:
-        table.add_row(*(f"{v:.3f}" if isinstance(v, float) else v for v in row.values()))
+        table.add_row(*(f"{v:.2f}" if isinstance(v, float) else v for v in row.values()))
     screen.print(table)
     if as_json:
         print(json.dumps({"pairs": pairs}))
