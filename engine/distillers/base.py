@@ -18,6 +18,7 @@ from engine.registry import Registry
 
 Taps = Mapping[str, Tap]
 Weight = Annotated[float, Field(ge=0, le=1e6, description="Weight of this loss (beta)")]
+Part = Annotated[float, Field(ge=0, le=1e3, description="Weight of this part")]
 
 
 class Spot(NamedTuple):
@@ -154,6 +155,15 @@ class Distiller(nn.Module):
     def measure(self, pair: Pair, batch: Batch) -> Tensor:
         """How far apart the two are for each sample, (K,) for K samples."""
 
+    def repel(self, pair: Pair, batch: Batch) -> Tensor:
+        """What goes down as a student moves away from its teacher, (K,), bounded below.
+
+        Raises:
+            SpecError: this distiller has no bounded distance; a student that ran from it
+                would never arrive.
+        """
+        raise SpecError("this distiller has no distance to move away by")
+
     def remember(self, pairs: tuple[Pair, ...], batch: Batch, kept: Tensor) -> None:
         """Keep what later steps need, once a step and after its losses were measured.
 
@@ -163,26 +173,37 @@ class Distiller(nn.Module):
         """
 
 
-def distil(distiller: Distiller, pairs: tuple[Pair, ...], batch: Batch, kept: Tensor) -> Tensor:
+Measure = Callable[[Pair, Batch], Tensor]
+
+
+def distil(
+    distiller: Distiller,
+    pairs: tuple[Pair, ...],
+    batch: Batch,
+    kept: Tensor,
+    measure: Measure | None = None,
+) -> Tensor:
     """Losses by sample and spot, not weighted; 0 where a spot is not kept.
 
     The mean over the batch of a column is (K / B) times the loss of the K kept samples.
 
     Args:
         kept: (B, spots) bool.
+        measure: instead of the distiller's own.
 
     Returns:
         (B, spots) float32.
     """
+    measure = measure or distiller.measure
     columns = []
     for pair, column in zip(pairs, kept.unbind(dim=1), strict=True):
         rows = column.nonzero(as_tuple=True)[0]
         if len(rows) < distiller.min_samples:
             losses = torch.zeros(len(column), device=kept.device)
         elif len(rows) == len(column):
-            losses = distiller.measure(pair.whole(), batch)
+            losses = measure(pair.whole(), batch)
         else:
-            measured = distiller.measure(pair.select(rows), batch.select(rows))
+            measured = measure(pair.select(rows), batch.select(rows))
             losses = torch.zeros(len(column), device=kept.device).index_put((rows,), measured)
         columns.append(losses)
     return torch.stack(columns, dim=1)
@@ -206,6 +227,11 @@ def spots_at_stages(student: Taps, teacher: Taps) -> tuple[Spot, ...]:
     last = min(len(ours), len(theirs)) - 2
     spots = tuple(Spot(ours[i], theirs[i]) for i in range(1, last + 1))
     return require_kind(spots, student, teacher, "map")
+
+
+def before_relu(stage: str, taps: Taps) -> str:
+    """The tap of a stage before its ReLU where the net lets us read it, else its end."""
+    return f"{stage}.pre" if f"{stage}.pre" in taps else stage
 
 
 def spot_at_feature(student: Taps, teacher: Taps, index: int) -> tuple[Spot, ...]:
