@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from engine.data.batch import DATASETS, Augment, Batch, DataSet
 from engine.data.tensor_split import TensorSplit, fingerprint
 from engine.nets.layer import convolution, pooling
-from engine.nets.staged import NETS, StagedNet, build_net
+from engine.nets.staged import NETS, After, Inside, StagedNet, build_net
 from engine.nets.weights import save_weights
 from engine.registry import Entry
 from engine.spec import Choice, NetChoice, RunSpec, Schedule
@@ -75,21 +75,25 @@ def tiny_net(
     stages: dict[str, nn.Module] = {"stem": _block(3, width, 1)}
     for number in range(1, num_stages + 1):
         stages[f"stage{number}"] = _block(width * number, width * (number + 1), min(number, 2))
+    after: dict[str, After] = {f"{name}.pre": "norm" for name in stages}
+    norms = {f"{name}.pre": f"stages.{name}.pre.norm" for name in stages}
     stages["embedding"] = pooling()
     stages["logits"] = nn.Linear(width * (num_stages + 1), num_classes)
-    return StagedNet(stages, input_shape=input_shape, last_map=f"stage{num_stages}")
+    last_map = f"stage{num_stages}"
+    return StagedNet(stages, input_shape=input_shape, after=after, last_map=last_map, norms=norms)
 
 
-def _block(inputs: int, outputs: int, stride: int) -> nn.Module:
-    parts = OrderedDict(
-        conv=convolution(inputs, outputs, 3, stride=stride),
-        norm=nn.BatchNorm2d(outputs),
-        relu=nn.ReLU(),
+def _block(inputs: int, outputs: int, stride: int) -> Inside:
+    pre = OrderedDict(
+        conv=convolution(inputs, outputs, 3, stride=stride), norm=nn.BatchNorm2d(outputs)
     )
-    return nn.Sequential(parts)
+    return Inside(OrderedDict(pre=nn.Sequential(pre), relu=nn.ReLU()))
 
 
 STUDENT, TEACHER = "tiny_net_4_2", "tiny_net_6_2"
+
+# Distillers that need two nets of one width.
+EQUAL_CHANNELS = frozenset({"fsp", "kdsvd"})
 
 
 def net(name: str, *, seed: int = 0, num_classes: int = len(CLASSES)) -> StagedNet:

@@ -23,7 +23,17 @@ from engine.distillers.base import (
 
 
 @DISTILLERS.register(
-    "at", title="Copy attention (AT)", source="Zagoruyko & Komodakis, ICLR 2017, eq. 2"
+    "at",
+    title="Copy attention (AT)",
+    source="Zagoruyko & Komodakis, ICLR 2017, eq. 2",
+    presets={
+        "SAKD": {
+            "weight": 1000.0,
+            "logits_weight": 1.0,
+            "gamma": {"cifar100": 2.0, "tiny_imagenet": 2.0},
+        },
+        "RepDistiller": {"weight": 1000.0, "logits_weight": 0.0},
+    },
 )
 class AttentionTransfer(Distiller):
     """Makes the student look where the teacher looks.
@@ -52,6 +62,10 @@ class AttentionTransfer(Distiller):
         student, teacher = pooled_alike(pair.student, pair.teacher)
         gap = self.attention(student) - self.attention(teacher)
         return gap.square().mean(dim=1)
+
+    def repel(self, pair: Pair, batch: Batch) -> Tensor:
+        """(K,) minus the gap, which is at most 2 / (H * W)."""
+        return -self.measure(pair, batch)
 
     def attention(self, feature: Tensor) -> Tensor:
         """(K, C, H, W) -> (K, H*W), each row of length one."""

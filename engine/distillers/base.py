@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from engine.data.batch import Batch
 from engine.errors import SpecError
-from engine.nets.staged import Kind, Norm, Tap, Trace
+from engine.nets.staged import Kind, Norm, StagedNet, Tap, Trace
 from engine.registry import Registry
 
 Taps = Mapping[str, Tap]
@@ -146,6 +146,9 @@ class Distiller(nn.Module):
         Raises:
             SpecError: this pair of nets offers none.
         """
+
+    def deploy(self, student: StagedNet) -> None:
+        """Change the student, once, into what is trained, evaluated and kept; most do not."""
 
     def project(self, student: Trace, teacher: Trace) -> tuple[Pair, ...]:
         """One pair for each spot, over the whole batch."""

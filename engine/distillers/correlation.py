@@ -22,7 +22,15 @@ from engine.distillers.base import (
 from engine.nets.staged import Kind, Trace
 
 
-@DISTILLERS.register("cc", title="Copy correlations (CC)", source="Peng et al., ICCV 2019")
+@DISTILLERS.register(
+    "cc",
+    title="Copy correlations (CC)",
+    source="Peng et al., ICCV 2019",
+    presets={
+        "SAKD": {"weight": 0.02, "logits_weight": 1.0, "gamma": {"tiny_imagenet": 2.0}},
+        "RepDistiller": {"weight": 0.02, "logits_weight": 0.0},
+    },
+)
 class CorrelationCongruence(Distiller):
     """Makes the gaps to the teacher small in neighbouring images of a batch together.
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor
 
 from engine.data.batch import Batch
@@ -14,6 +13,7 @@ from engine.distillers.base import (
     DISTILLERS,
     Distiller,
     Pair,
+    Part,
     Setting,
     Spot,
     Taps,
@@ -22,8 +22,6 @@ from engine.distillers.base import (
 )
 from engine.distillers.kd import Temperature
 from engine.nets.staged import Kind
-
-Part = Annotated[float, Field(ge=0, le=1e3, description="Weight of this part")]
 
 
 @DISTILLERS.register(

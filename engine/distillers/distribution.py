@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor
 
 from engine.data.batch import Batch
@@ -13,6 +12,7 @@ from engine.distillers.base import (
     DISTILLERS,
     Distiller,
     Pair,
+    Part,
     Setting,
     Spot,
     Taps,
@@ -23,7 +23,6 @@ from engine.distillers.kd import Temperature
 from engine.nets.staged import Kind
 
 SMALLEST = 1e-8
-Part = Annotated[float, Field(ge=0, le=1e3, description="Weight of this part")]
 
 
 @DISTILLERS.register(

@@ -25,13 +25,30 @@ from engine.distillers.base import (
 from engine.nets.staged import Trace
 
 
-@DISTILLERS.register("ft", title="Copy factors (FT)", source="Kim et al., NeurIPS 2018")
+@DISTILLERS.register(
+    "ft",
+    title="Copy factors (FT)",
+    source="Kim et al., NeurIPS 2018",
+    presets={
+        "SAKD": {
+            "weight": 200.0,
+            "logits_weight": 1.0,
+            "gamma": {"tiny_imagenet": 2.0},
+            "warm_up_lr": {"ResNet50-vgg8": 0.05},
+        },
+        "RepDistiller": {
+            "weight": 200.0,
+            "logits_weight": 0.0,
+            "warm_up_lr": {"vgg13-vgg8": 0.05, "ResNet50-vgg8": 0.05},
+        },
+    },
+)
 class FactorTransfer(Distiller):
     """Makes a translation of the student agree with a paraphrase of the teacher.
 
     The paraphraser, an auto-encoder of the teacher's last map, learns in a phase of its own.
     This is the form of RepDistiller and of the spot-adaptive authors: factors are unit maps
-    of the mean square over channels, compared by the mean absolute gap.
+    of the mean square over channels, compared by the mean absolute gap or its square.
     """
 
     def __init__(
@@ -47,9 +64,13 @@ class FactorTransfer(Distiller):
         warm_up_lr: Annotated[
             float, Field(gt=0, le=1, description="Rate of the paraphraser")
         ] = 0.01,
+        gap_power: Annotated[
+            int, Field(ge=1, le=2, description="Exponent of the gap between the factors")
+        ] = 1,
         weight: Weight = 200.0,
     ) -> None:
         super().__init__(setting, weight=weight)
+        self.gap_power = gap_power
         (spot,) = self.spots
         self._tap = spot.teacher
         channels = setting.teacher[spot.teacher].shape[0]
@@ -76,9 +97,10 @@ class FactorTransfer(Distiller):
         return (Pair(self.translator(student[s]), factor),)
 
     def measure(self, pair: Pair, batch: Batch) -> Tensor:
-        """(K,) mean absolute gap between the two unit maps."""
+        """(K,) mean absolute gap between the two unit maps, or its square."""
         student, teacher = pooled_alike(pair.student, pair.teacher)
-        return (_unit_map(student) - _unit_map(teacher)).abs().mean(dim=1)
+        gap = _unit_map(student) - _unit_map(teacher)
+        return gap.abs().pow(self.gap_power).mean(dim=1)
 
 
 def _unit_map(factor: Tensor) -> Tensor:

@@ -22,7 +22,15 @@ from engine.distillers.base import (
 from engine.nets.staged import Trace
 
 
-@DISTILLERS.register("fitnet", title="Copy features (FitNets)", source="Romero et al., ICLR 2015")
+@DISTILLERS.register(
+    "fitnet",
+    title="Copy features (FitNets)",
+    source="Romero et al., ICLR 2015",
+    presets={
+        "SAKD": {"weight": 1.0, "logits_weight": 1.0, "gamma": {"tiny_imagenet": 2.0}},
+        "RepDistiller": {"weight": 100.0, "logits_weight": 0.0},
+    },
+)
 class Hint(Distiller):
     """Makes a translation of the student's feature map equal to the teacher's.
 

@@ -26,7 +26,12 @@ Temperature = Annotated[
 ]
 
 
-@DISTILLERS.register("kd", title="Copy answers (KD)", source="Hinton et al., 2015")
+@DISTILLERS.register(
+    "kd",
+    title="Copy answers (KD)",
+    source="Hinton et al., 2015",
+    presets={"RepDistiller": {"weight": 0.9, "task_weight": 0.1, "temperature": 4.0}},
+)
 class KnowledgeDistillation(Distiller):
     """Makes the student's answers as sure and as doubtful as the teacher's."""
 

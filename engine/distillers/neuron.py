@@ -22,7 +22,13 @@ from engine.distillers.base import (
 
 
 @DISTILLERS.register(
-    "nst", title="Copy selectivity (NST)", source="Huang & Wang, 2017, eq. 4, polynomial kernel"
+    "nst",
+    title="Copy selectivity (NST)",
+    source="Huang & Wang, 2017, eq. 4, polynomial kernel",
+    presets={
+        "SAKD": {"weight": 50.0, "logits_weight": 1.0, "gamma": {"tiny_imagenet": 2.0}},
+        "RepDistiller": {"weight": 50.0, "logits_weight": 0.0},
+    },
 )
 class NeuronSelectivity(Distiller):
     """Makes the student's channels select the same places as the teacher's, as distributions.

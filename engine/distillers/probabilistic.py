@@ -24,7 +24,13 @@ SMALLEST = 1e-7
 
 
 @DISTILLERS.register(
-    "pkt", title="Copy neighbourhoods (PKT)", source="Passalis & Tefas, ECCV 2018, eq. 3-7"
+    "pkt",
+    title="Copy neighbourhoods (PKT)",
+    source="Passalis & Tefas, ECCV 2018, eq. 3-7",
+    presets={
+        "SAKD": {"weight": 30000.0, "logits_weight": 1.0, "gamma": {"tiny_imagenet": 2.0}},
+        "RepDistiller": {"weight": 30000.0, "logits_weight": 0.0},
+    },
 )
 class ProbabilisticTransfer(Distiller):
     """Makes each image have the same likely neighbours for the student as for the teacher.

@@ -25,7 +25,19 @@ from engine.nets.staged import Kind
 SMALLEST = 1e-12  # squared distance at which the root still has a gradient
 
 
-@DISTILLERS.register("rkd", title="Copy relations (RKD)", source="Park et al., CVPR 2019, eq. 4-7")
+@DISTILLERS.register(
+    "rkd",
+    title="Copy relations (RKD)",
+    source="Park et al., CVPR 2019, eq. 4-7",
+    presets={
+        "SAKD": {
+            "weight": 1.0,
+            "logits_weight": 1.0,
+            "gamma": {"cifar100": 2.0, "tiny_imagenet": 2.0},
+        },
+        "RepDistiller": {"weight": 1.0, "logits_weight": 0.0},
+    },
+)
 class RelationalKnowledge(Distiller):
     """Makes images that lie close together for the teacher lie close for the student.
 

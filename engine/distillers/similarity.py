@@ -20,7 +20,15 @@ from engine.distillers.base import (
 )
 
 
-@DISTILLERS.register("sp", title="Copy similarities (SP)", source="Tung & Mori, ICCV 2019, eq. 1-4")
+@DISTILLERS.register(
+    "sp",
+    title="Copy similarities (SP)",
+    source="Tung & Mori, ICCV 2019, eq. 1-4",
+    presets={
+        "SAKD": {"weight": 3000.0, "logits_weight": 1.0, "gamma": {"tiny_imagenet": 2.0}},
+        "RepDistiller": {"weight": 3000.0, "logits_weight": 0.0},
+    },
+)
 class SimilarityPreserving(Distiller):
     """Makes images that excite the teacher alike excite the student alike."""
 

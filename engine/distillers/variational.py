@@ -27,7 +27,19 @@ SMALLEST_VARIANCE = 1e-5
 FIRST_VARIANCE = 5.0
 
 
-@DISTILLERS.register("vid", title="Copy information (VID)", source="Ahn et al., CVPR 2019, eq. 5-6")
+@DISTILLERS.register(
+    "vid",
+    title="Copy information (VID)",
+    source="Ahn et al., CVPR 2019, eq. 5-6",
+    presets={
+        "SAKD": {
+            "weight": 1.0,
+            "logits_weight": 1.0,
+            "gamma": {"cifar100": 2.0, "tiny_imagenet": 2.0},
+        },
+        "RepDistiller": {"weight": 1.0, "logits_weight": 0.0},
+    },
+)
 class VariationalInformation(Distiller):
     """Makes the student's features tell as much as possible about the teacher's.
 

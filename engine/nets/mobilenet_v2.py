@@ -59,9 +59,9 @@ def _active(layer: nn.Conv2d) -> nn.Sequential:
     return nn.Sequential(layer, nn.BatchNorm2d(layer.out_channels), nn.ReLU())
 
 
-def _groups(width: float) -> dict[int, nn.Module]:
+def _groups(width: float) -> dict[int, nn.Sequential]:
     """Every group of blocks, by its number."""
-    groups: dict[int, nn.Module] = {}
+    groups: dict[int, nn.Sequential] = {}
     inputs = int(32 * width)
     for number, (expansion, channels, num_blocks, stride) in enumerate(GROUPS):
         outputs = int(channels * width)
@@ -92,8 +92,8 @@ def mobilenet_v2(
     groups = _groups(width)
     stages: dict[str, nn.Module] = {"stem": _active(convolution(3, int(32 * width), 3, stride=2))}
     for number, members in enumerate(STAGES, 1):
-        parts = OrderedDict((str(group), groups[group]) for group in members)
-        stages[f"stage{number}"] = nn.Sequential(parts)
+        parts: dict[str, nn.Module] = {str(group): groups[group] for group in members}
+        stages[f"stage{number}"] = nn.Sequential(OrderedDict(parts))
     last = int(1280 * max(1.0, width))
     final = _active(convolution(int(GROUPS[-1][1] * width), last, 1))
     head = nn.Linear(last, num_classes)
@@ -104,6 +104,10 @@ def mobilenet_v2(
         input_shape=input_shape,
         after={f"stage{number}": "linear" for number in range(1, len(STAGES) + 1)},
         last_map="embedding.map",
+        norms={
+            f"stage{number}": f"stages.stage{number}.{group}.{len(groups[group]) - 1}.conv.7"
+            for number, (*_, group) in enumerate(STAGES, 1)
+        },
     )
     initialise(net)
     nn.init.normal_(head.weight, std=0.01)

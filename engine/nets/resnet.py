@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch.nn.functional as F
 from pydantic import Field
@@ -41,6 +41,8 @@ class PaddedIdentity(nn.Module):
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions beside a shortcut. The last block of a stage leaves out its ReLU."""
 
+    last_norm: ClassVar[str] = "bn2"
+
     def __init__(
         self, inputs: int, outputs: int, stride: int, shortcut: nn.Module, is_last: bool
     ) -> None:
@@ -62,6 +64,8 @@ class BasicBlock(nn.Module):
 
 class Bottleneck(nn.Module):
     """A 3x3 convolution between two 1x1 beside a shortcut, a quarter as wide as its output."""
+
+    last_norm: ClassVar[str] = "bn3"
 
     def __init__(
         self, inputs: int, outputs: int, stride: int, shortcut: nn.Module, is_last: bool
@@ -131,6 +135,10 @@ def _assemble(
         input_shape=input_shape,
         after={f"stage{number}.pre": "linear" for number in range(1, len(widths))},
         last_map=f"stage{len(num_blocks)}",
+        norms={
+            f"stage{number}.pre": f"stages.stage{number}.pre.{count - 1}.{block.last_norm}"
+            for number, count in enumerate(num_blocks, 1)
+        },
     )
     initialise(net)
     return net

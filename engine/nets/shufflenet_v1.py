@@ -88,4 +88,8 @@ def shufflenet_v1(num_classes: int, input_shape: tuple[int, int, int]) -> Staged
         input_shape=input_shape,
         after={f"stage{number}.pre": "linear" for number in range(1, len(WIDTHS))},
         last_map="stage3",
+        norms={
+            f"stage{number}.pre": f"stages.stage{number}.pre.{count - 1}.bn3"
+            for number, count in enumerate(NUM_BLOCKS, 1)
+        },
     )

@@ -25,6 +25,7 @@ class Plan:
         logits: the linear layer.
         last: the part between the last stage and the pooling, if there is one.
         after: of the taps that may be negative.
+        norms: tap -> the batch norm that makes it, as a path within its stage.
         is_calculated: the model finds its widths with tensors, which the meta device cannot.
     """
 
@@ -36,6 +37,7 @@ class Plan:
     logits: str
     last: str = ""
     after: Mapping[str, After] = field(default_factory=dict)
+    norms: Mapping[str, str] = field(default_factory=dict)
     is_calculated: bool = False
 
     @property
@@ -130,6 +132,10 @@ PLANS = {
         embedding=(*_POOL, "classifier.0"),
         logits="classifier.1",
         after=_linear(*_FOUR),
+        norms={
+            f"stage{stage}": f"features_{block}.conv.3"
+            for stage, block in enumerate((3, 6, 13, 17), 1)
+        },
     ),
     "mobilenet_v3_small": _mobilenet_v3("small", 0, 1, 2, 4, 9, 12),
     "mobilenet_v3_large": _mobilenet_v3("large", 0, 1, 4, 7, 13, 16),
@@ -188,6 +194,7 @@ def _builder(name: str, plan: Plan) -> Callable[..., StagedNet]:
             input_shape=input_shape,
             after=plan.after,
             last_map="embedding.map" if plan.last else f"stage{len(plan.maps) - 1}",
+            norms={tap: f"stages.{tap}.{path}" for tap, path in plan.norms.items()},
         )
 
     return build

@@ -51,6 +51,10 @@ def _builder(num_layers: tuple[int, ...]) -> Callable[..., StagedNet]:
             input_shape=input_shape,
             after={f"{name}.pre": "norm" for name in names},
             last_map="stage4",
+            norms={
+                f"{name}.pre": f"stages.{name}.pre.block.{3 * count - 2}"
+                for name, count in zip(names, num_layers, strict=True)
+            },
         )
         initialise(net)
         nn.init.normal_(head.weight, std=0.01)

@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.errors import WeightsError
+from engine.nets.reused import reuse_as_stored
 from engine.nets.staged import NETS, StagedNet
 
 State = dict[str, Tensor]
@@ -136,7 +137,10 @@ def compare(net: StagedNet, state: Mapping[str, Tensor], *, name: str) -> Import
         if key in stored or not key.endswith(".num_batches_tracked")
     ]
     rows += [_row("", theirs, own, state) for key, theirs in stored.items() if key not in own]
-    return ImportReport(tuple(rows), _num_classes({key: state[stored[key]] for key in stored}))
+    num_classes = _num_classes({key: state[stored[key]] for key in stored})
+    return ImportReport(
+        tuple(rows), num_classes, notes=_unused(set(state) - set(stored.values()), name)
+    )
 
 
 def import_weights(
@@ -160,6 +164,9 @@ def load_weights(
 ) -> ImportReport | None:
     """Fill a net from `none`, `DEFAULT` or a file's path.
 
+    A classifier of other classes than the data's is left at random, but only where the file is
+    the DEFAULT one, downloaded or by its path.
+
     Args:
         name: the registered name of the net.
         num_classes: of the data set.
@@ -168,13 +175,14 @@ def load_weights(
         What was loaded; None for `none`.
 
     Raises:
-        WeightsError: no such weights, or they do not fit. The net is then as it was.
+        WeightsError: no such weights, or they do not fit. The net's weights are as they were.
     """
     if source == "none":
         return None
-    is_default = source == "DEFAULT"
-    path = _default_file(name) if is_default else Path(source)
+    path = _default_file(name) if source == "DEFAULT" else Path(source)
+    is_default = path.name == _file_name(_default_url(name))
     state, facts = load_state(path)
+    reuse_as_stored(net, state)
     report = import_weights(net, state, name=name, new_head=is_default)
     if not report.body_fits:
         raise WeightsError(_misfit(report, state, name))
@@ -184,7 +192,7 @@ def load_weights(
     if not is_default:
         raise WeightsError(f"{path.name} has {classes}, the data set has {num_classes} classes")
     note = f"{path.name} has {classes}; the classifier of {num_classes} is left at random"
-    return replace(report, facts=facts, notes=(note,))
+    return replace(report, facts=facts, notes=(*report.notes, note))
 
 
 def guess_net(state: Mapping[str, Tensor]) -> tuple[str, dict[str, Any]] | None:
@@ -194,6 +202,9 @@ def guess_net(state: Mapping[str, Tensor]) -> tuple[str, dict[str, Any]] | None:
         shapes = {ours: tuple(state[theirs].shape) for ours, theirs in stored.items()}
         num_classes = _num_classes({ours: state[theirs] for ours, theirs in stored.items()})
         if not num_classes or not all(key.startswith("stages.") for key in shapes):
+            continue
+        heads = (shape for key, shape in shapes.items() if key.startswith(HEAD))
+        if any(len(shape) == 4 for shape in heads) != (entry.facts.get("task") == "segment"):
             continue
         for knobs in entry.facts.get("variants", ({},)):
             with torch.device("meta"):
@@ -265,15 +276,23 @@ def _without_prefixes(state: State) -> State:
 
 
 def _own_names(state: Iterable[str], public_keys: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Our name of each tensor -> its name in the file."""
+    """Our name of each tensor -> its name in the file; without those that have none of ours."""
     pairs = tuple(public_keys)
     own: dict[str, str] = {}
     for stored in state:
         key = stored
         for pattern, ours in pairs:
             key = re.sub(pattern, ours, key)
-        own[key] = stored
+        if key:
+            own[key] = stored
     return own
+
+
+def _unused(left: Iterable[str], name: str) -> tuple[str, ...]:
+    """A note on the tensors of the public net that ours is without."""
+    keys = sorted(left)
+    parts = ", ".join(dict.fromkeys(key.split(".")[0] for key in keys))
+    return (f"{name} has no {parts}; its {len(keys)} tensors are left out",) if keys else ()
 
 
 def _row(key: str, stored: str, own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> KeyRow:
@@ -310,12 +329,20 @@ def _misfit(report: ImportReport, state: Mapping[str, Tensor], name: str) -> str
     return f"these weights do not fit {name}: {counts}"
 
 
+def _default_url(name: str) -> str:
+    return str(NETS[name].facts.get("default_weights", ""))
+
+
+def _file_name(url: str) -> str:
+    return url.rsplit("/", 1)[-1]
+
+
 def _default_file(name: str) -> Path:
     """Where torch hub keeps the public weights of a net; downloads them once."""
-    url = str(NETS[name].facts.get("default_weights", ""))
+    url = _default_url(name)
     if not url:
         raise WeightsError(f"{name} has no DEFAULT weights; choose none or give a file")
-    path = Path(torch.hub.get_dir(), "checkpoints", url.rsplit("/", 1)[-1])
+    path = Path(torch.hub.get_dir(), "checkpoints", _file_name(url))
     if not path.exists():
         digest = path.stem.rsplit("-", 1)[-1]  # torchvision names files by their hash
         try:

@@ -75,6 +75,12 @@ def _builder(depth: int, width: int) -> Callable[..., StagedNet]:
             input_shape=input_shape,
             after=dict.fromkeys(("stem", "stage1", "stage2", "stage3"), "linear"),
             last_map="embedding.map",
+            norms={
+                "stem": "stages.stage1.0.bn1",
+                "stage1": "stages.stage2.0.bn1",
+                "stage2": "stages.stage3.0.bn1",
+                "stage3": "stages.embedding.map.0",
+            },
         )
         initialise(net)
         return net

@@ -27,6 +27,8 @@ def setting_of(student: str, teacher: str) -> Setting:
         targets=torch.arange(50) % len(tiny.CLASSES),
         num_classes=len(tiny.CLASSES),
         seed=0,
+        norms=tiny.net(teacher).norms(),
+        head=tiny.net(teacher).stages["logits"],
     )
 
 
@@ -53,5 +55,5 @@ def teacher() -> dict[str, Tensor]:
 def trace_of(name: str, seed: int) -> dict[str, Tensor]:
     """What each tap of a net sees, as leaves that may be asked for their gradient."""
     with torch.no_grad():
-        trace = tiny.net(name, seed=seed).eval().trace(tiny.batch_of(B, seed=3).image)
+        trace = tiny.net(name, seed=seed).eval().trace(tiny.batch_of(B, seed=3).image, inside=True)
     return {tap: value.clone().requires_grad_(True) for tap, value in trace.items()}

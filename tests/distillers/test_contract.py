@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
+import tiny
 import torch
 from torch import Tensor
 
 from engine.data.batch import Batch
-from engine.distillers import DISTILLERS, Distiller, Setting, distil
+from engine.distillers import DISTILLERS, Distiller, Pair, Setting, distil
+from engine.errors import SpecError
 
-from .conftest import B, made
+from .conftest import B, made, setting_of, trace_of
 
 Trace = dict[str, Tensor]
 
@@ -22,6 +25,21 @@ ORDERED = {"cc"}  # it compares neighbours in the batch
 @pytest.fixture(params=[entry.name for entry in DISTILLERS])
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.fixture
+def master(name: str) -> str:
+    return "tiny_net_4_3" if name in tiny.EQUAL_CHANNELS else "tiny_net_6_3"
+
+
+@pytest.fixture
+def setting(master: str) -> Setting:
+    return setting_of("tiny_net_4_3", master)
+
+
+@pytest.fixture
+def teacher(master: str) -> Trace:
+    return trace_of(master, 2)
 
 
 @pytest.fixture
@@ -58,6 +76,17 @@ def test_spots_are_taps_of_both_nets_in_the_order_of_their_stages(
         assert order == sorted(set(order))
 
 
+def test_spots_that_are_told_are_taken_or_refused(
+    name: str, distiller: Distiller, setting: Setting
+) -> None:
+    told = replace(setting, spots=distiller.spots)
+    if distiller.has_many or len(distiller.spots) == 1:
+        assert made(name, told).spots == distiller.spots
+    else:
+        with pytest.raises(SpecError, match=r"^this distiller compares"):
+            made(name, told)
+
+
 def test_there_is_one_pair_for_each_spot_over_the_whole_batch(
     distiller: Distiller, student: Trace, teacher: Trace
 ) -> None:
@@ -66,6 +95,22 @@ def test_there_is_one_pair_for_each_spot_over_the_whole_batch(
     for pair in pairs:
         assert len(pair.student) == len(pair.teacher) == B
         assert pair.student.dtype == pair.teacher.dtype == torch.float32
+
+
+def test_a_deployed_student_is_compared_as_the_plain_one_was(
+    distiller: Distiller, setting: Setting, teacher: Trace, batch: Batch
+) -> None:
+    net = tiny.net("tiny_net_4_3", seed=1).eval()
+    distiller.eval()
+    torch.manual_seed(1)
+    before = distiller.project(net.trace(batch.image, inside=True), teacher)
+    distiller.deploy(net)
+    torch.manual_seed(1)
+    after = distiller.project(net.eval().trace(batch.image, inside=True), teacher)
+    assert net.names == tiny.net("tiny_net_4_3").names
+    for one, other in zip(before, after, strict=True):
+        assert torch.allclose(one.student, other.student, atol=1e-6)
+        assert torch.equal(one.teacher, other.teacher)
 
 
 def test_each_kept_sample_has_one_finite_value(
@@ -216,7 +261,7 @@ def test_each_spot_is_measured_for_its_own_samples(
 def test_what_is_learnt_before_stays_as_it_was_learnt(
     distiller: Distiller, student: Trace, teacher: Trace, batch: Batch
 ) -> None:
-    if distiller.warm_up is None:
+    if distiller.warm_up is None or distiller.warm_up.moves_student:
         assert len(distiller.learning()) == len([*distiller.parameters()])
         return
     early = {id(p) for p in distiller.warm_up.module.parameters()}
@@ -229,11 +274,43 @@ def test_what_is_learnt_before_stays_as_it_was_learnt(
     assert all(value.grad is None for value in student.values())
 
 
+def test_what_warms_up_with_the_student_moves_it_and_not_the_teacher(
+    distiller: Distiller, student: Trace, teacher: Trace
+) -> None:
+    if distiller.warm_up is None or not distiller.warm_up.moves_student:
+        pytest.skip("it has no such phase")
+    per_sample = distiller.warm_up.loss(student, teacher)
+    assert per_sample.shape == (B,)
+    assert per_sample.isfinite().all() and (per_sample > 0).all()
+    per_sample.mean().backward()
+    for spot in distiller.spots:
+        assert student[spot.student].grad.abs().sum() > 0
+    assert all(p.grad is not None for p in distiller.warm_up.module.parameters())
+    assert all(value.grad is None for value in teacher.values())
+
+
+def test_moving_away_from_the_teacher_has_an_end_or_is_refused(
+    distiller: Distiller, student: Trace, teacher: Trace, batch: Batch
+) -> None:
+    pairs = distiller.project(student, teacher)
+    if type(distiller).repel is Distiller.repel:
+        with pytest.raises(SpecError, match=r"^this distiller has no distance to move away by$"):
+            distiller.repel(pairs[0], batch)
+        return
+    for pair, spot in zip(pairs, distiller.spots, strict=True):
+        away = distiller.repel(pair, batch)
+        assert away.shape == (B,)
+        farther = Pair(1e3 * pair.student, pair.teacher)
+        assert torch.allclose(distiller.repel(farther, batch), away, rtol=1e-4, atol=1e-7)
+        away.sum().backward(retain_graph=True)
+        assert student[spot.student].grad.isfinite().all()
+        assert student[spot.student].grad.abs().sum() > 0
+    assert all(value.grad is None for value in teacher.values())
+
+
 @pytest.mark.parametrize("weight", [-1, float("nan"), "much"])
 def test_a_weight_that_makes_no_sense_is_refused(
     name: str, setting: Setting, weight: object
 ) -> None:
-    from engine.errors import SpecError
-
     with pytest.raises(SpecError, match=rf"^{name}\.weight = "):
         DISTILLERS[name].make(setting, knobs={"weight": weight})

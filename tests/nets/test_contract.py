@@ -1,7 +1,8 @@
-"""What every registered net keeps, without being named."""
+"""What every registered classifier keeps, without being named; segmenters: test_segmenter.py."""
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from engine.nets.weights import load_state, load_weights, save_weights
 
 CLASSES = 7
 SHAPE = (3, 32, 32)
+CLASSIFIERS = [entry.name for entry in NETS if entry.facts.get("task") != "segment"]
 
 
-@pytest.fixture(scope="module", params=[entry.name for entry in NETS])
+@pytest.fixture(scope="module", params=CLASSIFIERS)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -105,6 +107,61 @@ def test_no_stage_changes_a_tap_that_was_read(net: StagedNet, images: Tensor) ->
             assert (trace[f"{name}.pre"] < 0).any()
 
 
+def grown(net: StagedNet) -> StagedNet:
+    """A copy whose norms do something, each for itself."""
+    twin = copy.deepcopy(net)
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for module in twin.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                for value, low, high in (
+                    (module.weight, 0.5, 1.5),
+                    (module.bias, -0.5, 0.5),
+                    (module.running_mean, -0.5, 0.5),
+                    (module.running_var, 0.5, 1.5),
+                ):
+                    value.uniform_(low, high, generator=generator)
+    return twin
+
+
+def after_norm(net: StagedNet, tap: str, image: Tensor) -> Tensor:
+    """What a tap sees once its norm is done, as the net tells that norm."""
+    norm = net.norms()[tap]
+    signal = net.trace(image, until=tap.partition(".")[0], inside=True)[tap]
+    return signal * norm.gain[:, None, None] + norm.offset[:, None, None]
+
+
+def test_a_signal_lacks_what_its_norm_gives_once_the_norm_is_silent(
+    net: StagedNet, images: Tensor
+) -> None:
+    if not net.norms():
+        pytest.skip("it tells none")
+    net, given, image = grown(net), {}, images[:1, :, ::2, ::2]
+    norms = {m.bias.data_ptr(): m for m in net.modules() if isinstance(m, nn.BatchNorm2d)}
+    for module in norms.values():
+        module.register_forward_hook(lambda norm, _, out: given.update({norm: out.clone()}))
+    with torch.no_grad():
+        net(image)
+        for tap, told in net.norms().items():
+            norm = norms[told.shift.data_ptr()]
+            whole, expected = after_norm(net, tap, image), given[norm]
+            state = copy.deepcopy(norm.state_dict())
+            norm.weight.zero_()
+            norm.bias.zero_()
+            rest = after_norm(net, tap, image)
+            norm.load_state_dict(state)
+            assert (whole - rest - expected).abs().max() < 1e-5 * whole.abs().max()
+            assert expected.abs().max() > 1e-3 * whole.abs().max()
+
+
+def test_a_net_tells_the_norms_of_all_its_maps_or_of_none(net: StagedNet) -> None:
+    maps = [name for name in net.names if name.startswith("stage")]
+    told = {tap.partition(".")[0] for tap in net.norms()}
+    assert not told or told >= set(maps)
+    taps = net.taps()
+    assert all(taps[tap].after != "relu" for tap in net.norms())
+
+
 def test_saved_weights_come_back_whole(
     name: str, net: StagedNet, trace: dict[str, Tensor], tmp_path: Path
 ) -> None:
@@ -141,3 +198,10 @@ def test_an_entry_is_plain_data_and_names_its_family(name: str) -> None:
 def test_titles_tell_all_nets_apart() -> None:
     titles = [entry.title for entry in NETS]
     assert len(set(titles)) == len(titles)
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet8x4", "ResNet50", "wrn_16_1", "vgg8", "ShuffleNetV1", "MobileNetV2"]
+)
+def test_the_norms_of_these_nets_are_told(name: str) -> None:
+    assert build_net(name, {}, num_classes=CLASSES, input_shape=SHAPE).norms()
