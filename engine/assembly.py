@@ -57,13 +57,21 @@ def check_parts(spec: RunSpec) -> None:
         if choice is not None:
             with located(path):
                 registry[choice.name].check(choice.knobs)
-    needs = METHODS[spec.method.name].facts["needs"]
+    facts = METHODS[spec.method.name].facts
+    needs, may = facts["needs"], facts.get("may", ())
     for part in ("teacher", "distiller", "policy"):
         given = getattr(spec, part) is not None
         if part in needs and not given:
             raise SpecError(f"method {spec.method.name} needs a {part}", where=part)
-        if given and part not in needs:
+        if given and part not in (*needs, *may):
             raise SpecError(f"method {spec.method.name} uses no {part}; leave it out", where=part)
+    allowed = facts.get("distillers", ())
+    if allowed and spec.distiller and DISTILLERS[spec.distiller.name].name not in allowed:
+        raise SpecError(
+            f"method {spec.method.name} cannot use {spec.distiller.name};"
+            f" it takes {', '.join(allowed)}",
+            where="distiller",
+        )
 
 
 class located:  # noqa: N801
@@ -155,13 +163,20 @@ def make_teacher(
     return Loaded(freeze(loaded.net.to(device)), loaded.report)
 
 
-def net_taps(choice: NetChoice | None, data: DataSet) -> Mapping[str, Tap]:
-    """The taps of a net for a data set; none for no net."""
+def net_taps(
+    choice: NetChoice | None, data: DataSet, net: StagedNet | None = None
+) -> Mapping[str, Tap]:
+    """The taps of a net for a data set; none for no net.
+
+    Args:
+        net: as it was loaded; its weights may have brought taps that its choice does not have.
+    """
     if choice is None:
         return {}
-    return taps_of(
+    taps = taps_of(
         choice.name, choice.knobs, num_classes=len(data.classes), input_shape=data.input_shape
     )
+    return taps if net is None or net.last_map in taps else net.taps()
 
 
 def make_method(
@@ -188,8 +203,8 @@ def make_method(
     materials = Materials(
         student=student,
         teacher=teacher,
-        student_taps=net_taps(spec.student, data),
-        teacher_taps=net_taps(spec.teacher, data),
+        student_taps=net_taps(spec.student, data, student),
+        teacher_taps=net_taps(spec.teacher, data, teacher),
         is_same_family=is_same_family(spec),
         data=batches,
         targets=data.train.targets,
@@ -200,10 +215,31 @@ def make_method(
         seed=spec.seed,
         device=device,
         precision=getattr(torch, spec.precision),
+        peer=partial(_peer, spec, data, device),
     )
     torch.manual_seed(seed_for(spec.seed, "weights", "method"))
     with located("distiller"):
         return METHODS[spec.method.name].make(materials, knobs=spec.method.knobs)
+
+
+def peer_choice(spec: RunSpec, design: str) -> NetChoice:
+    """One more net beside the student; no design means the student's."""
+    same = spec.student.model_copy(update={"weights": "none"})
+    return NetChoice(name=design) if design else same
+
+
+def _peer(
+    spec: RunSpec, data: DataSet, device: torch.device, design: str, called: str
+) -> tuple[StagedNet, Mapping[str, Tap]]:
+    choice = peer_choice(spec, design)
+    net = build_net(
+        choice.name,
+        choice.knobs,
+        num_classes=len(data.classes),
+        input_shape=data.input_shape,
+        seed=seed_for(spec.seed, "weights", choice.name, called),
+    )
+    return net.to(device), net_taps(choice, data)
 
 
 def _builder(registry: Registry[T], choice: Choice | None) -> Callable[..., T] | None:

@@ -22,6 +22,7 @@ from engine.assembly import (
     make_method,
     make_net,
     make_teacher,
+    peer_choice,
 )
 from engine.data.batch import Batch, DataSet
 from engine.data.device_loader import evaluation_batches
@@ -151,10 +152,10 @@ class _Run:
                     " order, or its images were normalised otherwise.",
                 )
         self._look_before_training()
-        yield from self._costs(student)
         self.method: Method = make_method(
             self.spec, self.data, student, self.teacher, device=self.device
         )
+        yield from self._costs(self.method.nets["student"])
         for knob in self.spec.method.knobs:
             if why := self.method.idle_knobs.get(knob):
                 yield Note(level="warning", text=f"{knob} has no effect here: {why}.")
@@ -362,10 +363,10 @@ class _Run:
 
     def finish(self) -> Iterator[Event]:
         """Measure the last and the best student on every split, and leave both."""
-        student = self.method.nets["student"]
-        for split in self._final_splits():
-            yield self._evaluated("student", student, split, "last")
-        yield self._save_net(student, "last")
+        for name, net in self.method.nets.items():
+            for split in self._final_splits():
+                yield self._evaluated(name, net, split, "last")
+            yield self._save_net(net, "last", name)
         if self.best_at == self.at:
             yield from self._as_best()
             return
@@ -420,10 +421,14 @@ class _Run:
         self.saved_at = self.at
         return CheckpointSaved(position=self.at, which="last", by_hand=by_hand)
 
-    def _save_net(self, net: StagedNet, which: Literal["last", "best"]) -> ArtefactSaved:
-        path = self.folder.artefacts / f"student_{which}.safetensors"
+    def _save_net(
+        self, net: StagedNet, which: Literal["last", "best"], name: str = "student"
+    ) -> ArtefactSaved:
+        path = self.folder.artefacts / f"{name.replace(' ', '_')}_{which}.safetensors"
+        design = self.method.designs.get(name)
+        choice = self.spec.student if design is None else peer_choice(self.spec, design)
         metadata = {
-            "net": self.spec.student.model_dump_json(include={"name", "knobs"}),
+            "net": choice.model_dump_json(include={"name", "knobs"}),
             "classes": "\n".join(self.data.classes),
             "input_shape": " ".join(map(str, self.data.input_shape)),
             "mean": " ".join(map(str, self.data.mean)),
@@ -434,7 +439,7 @@ class _Run:
         }
         save_weights(net, path, metadata)
         return ArtefactSaved(
-            name=path.name, what=f"student, {which} weights", bytes=path.stat().st_size
+            name=path.name, what=f"{name}, {which} weights", bytes=path.stat().st_size
         )
 
     def _keep_table(self, table: Mapping[str, Tensor]) -> ArtefactSaved:

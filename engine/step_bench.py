@@ -132,6 +132,7 @@ def _materials(
         seed=0,
         device=batch.image.device,
         precision=precision,
+        peer=lambda design, called: (pupil, {}),
     )
 
 

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -28,6 +29,8 @@ class Materials:
     targets:   (N,) int64 class ids of the training split
     distiller: builds the chosen distiller, or None where the method needs none
     policy:    (width, spots) -> the chosen policy, or None
+    peer:      (design, what it is called in this run) -> one more net with random weights, and
+               its taps; no design means the student's
     """
 
     student: StagedNet
@@ -44,6 +47,7 @@ class Materials:
     seed: int
     device: torch.device
     precision: torch.dtype
+    peer: Callable[[str, str], tuple[StagedNet, Mapping[str, Tap]]]
 
     def setting(self, spots: tuple[Spot, ...] = ()) -> Setting:
         """What distillers are built with; `spots` where the published ones are not wanted."""
@@ -92,11 +96,13 @@ class Method:
     Attributes:
         modules: everything with state but the frozen teacher; checkpoints hold it.
         nets: what is evaluated and exported, by name.
+        designs: name of each of them but the student -> its design; empty: the student's.
         spots: the names of what a policy decides about, in order; empty where none does.
     """
 
     modules: nn.ModuleDict
     nets: Mapping[str, StagedNet]
+    designs: Mapping[str, str] = MappingProxyType({})
     spots: tuple[str, ...] = ()
 
     @abstractmethod

@@ -21,8 +21,8 @@ from engine.methods.taught import (
     PolicySchedule,
     Quota,
     Routing,
-    Taught,
     TaskWeight,
+    Taught,
 )
 
 ROUTING_KNOBS = (

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from engine.data.batch import Batch
-from engine.distillers.base import Distiller, Measure, Spot, distil
+from engine.distillers.base import Distiller, Measure, Spot, Taps, cuts_of, distil
 from engine.methods.base import (
     Materials,
     Method,
@@ -63,6 +63,8 @@ class Part:
     see:     what of the student's trace the distiller is shown
     measure: what goes down, (K,) for K samples; None: the distiller's distance
     where:   for the samples that the policy keeps, for all, or for the others
+    is_told: the distance itself, over the whole batch, is told beside the term
+    rises:   its weight follows the ramp
     """
 
     name: str
@@ -71,6 +73,8 @@ class Part:
     see: Callable[[Trace], Trace] = lambda trace: trace
     measure: Measure | None = None
     where: Where = "kept"
+    is_told: bool = False
+    rises: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,25 +107,26 @@ class Taught(Method):
         task_weight: float,
         routing: Routing,
         modules: Mapping[str, nn.Module],
+        ramp: int = 0,
     ) -> None:
         assert materials.teacher
+        self._ramp_epochs = ramp
         self._materials, self._teacher = materials, materials.teacher
         self._parts, self._task_weight, self._routing = tuple(parts), task_weight, routing
         spots = dict.fromkeys(spot for part in parts for spot in part.distiller.spots)
         self._feature_spots = tuple(
             spot for spot in spots if materials.student_taps[spot.student].kind != "logits"
         )
-        self.spots = (*(spot.name for spot in self._feature_spots), "logits")
+        names = (*(spot.name for spot in self._feature_spots), "logits")
+        self.spots = names if materials.policy else ()
         width = sum(
             taps["embedding"].shape[0] for taps in (materials.teacher_taps, materials.student_taps)
         )
         build = materials.policy or All
-        self.policy: Policy = build(width, len(self.spots), materials.is_same_family)
-        self.graft = Graft(
-            [spot.cut for spot in self._feature_spots] if self.policy.learns else (),
-            materials.student_taps,
-            materials.teacher_taps,
-        )
+        self.policy: Policy = build(width, len(names), materials.is_same_family)
+        taps = materials.student_taps, materials.teacher_taps
+        hops = [hop_of(spot, *taps) for spot in self._feature_spots] if self.policy.learns else ()
+        self.graft = Graft(hops, *taps)
         self.modules = nn.ModuleDict(
             {
                 "student": materials.student,
@@ -183,16 +188,21 @@ class Taught(Method):
             F.cross_entropy(trace["logits"].float(), batch.target, reduction="none")
             for trace in (ours, theirs)
         )
-        yield Chosen(self.spots, decision.kept, decision.probability, each.detach() - apart)
+        if self.spots:
+            yield Chosen(self.spots, decision.kept, decision.probability, each.detach() - apart)
 
         task = each.mean()
-        terms = {"task": self._task_weight * task}
+        terms, told_too = {"task": self._task_weight * task}, {}
+        ramp = self._ramp(number)
         for part in self._parts:
-            terms[part.name] = part.weight * self._measured(part, ours, theirs, batch, decision)
+            measured, distance = self._measured(part, ours, theirs, batch, decision)
+            terms[part.name] = (ramp if part.rises else 1.0) * part.weight * measured
+            if part.is_told:
+                told_too[f"{part.name} distance"] = distance
         loss = torch.stack([*terms.values()]).sum()
         student_task = task.detach()
         del ours, each, task  # the graph of the student ends with its step
-        yield Descend(learner, loss, terms)
+        yield Descend(learner, loss, {**terms, **told_too})
 
         if router is not None and is_routed:
             with evaluating(student), self._materials.autocast():
@@ -201,19 +211,29 @@ class Taught(Method):
             objective = self.objective(routed_task, student_task, decision.route)
             yield Descend(router, objective, {"routed": routed_task})
 
+    def _ramp(self, number: int) -> float:
+        """What the weights that rise are multiplied by at one step of the phase."""
+        rising = self._ramp_epochs * self._materials.data.steps
+        return min(1.0, (number + 1) / rising) if rising else 1.0
+
     def _measured(
         self, part: Part, ours: Trace, theirs: Trace, batch: Batch, decision: Decision
-    ) -> Tensor:
-        """One part, not weighted: a scalar."""
+    ) -> tuple[Tensor, Tensor]:
+        """One part, not weighted, and its distance over the whole batch: two scalars."""
         distiller = part.distiller
         with self._materials.autocast():
             pairs = distiller.project(part.see(ours), theirs)
         kept = torch.stack([decision.kept[:, self._column(spot)] for spot in distiller.spots], 1)
-        if part.where != "kept":
-            kept = ~kept if part.where == "inverse" else torch.ones_like(kept)
+        everywhere = torch.ones_like(kept)
+        if self.spots and part.where != "kept":
+            kept = ~kept if part.where == "inverse" else everywhere
         losses = distil(distiller, pairs, batch, kept, part.measure)
+        seen = losses.detach()
+        if self.spots and part.is_told:
+            with torch.no_grad():
+                seen = distil(distiller, pairs, batch, everywhere, part.measure)
         distiller.remember(pairs, batch, kept)
-        return per_batch(losses)
+        return per_batch(losses), per_batch(seen).abs()
 
     def objective(self, routed_task: Tensor, student_task: Tensor, route: Tensor) -> Tensor:
         """What the policy goes down: weighted CE of the routed net plus the hinge.
@@ -234,4 +254,18 @@ class Taught(Method):
 
     def _idle_routing(self, given: Sequence[str]) -> dict[str, str]:
         """The knobs of routing that change nothing beside this policy, each with its reason."""
-        return {} if self.policy.learns else dict.fromkeys(given, "this policy does not learn")
+        why = "this policy does not learn" if self.spots else "there is no policy"
+        return {} if self.policy.learns else dict.fromkeys(given, why)
+
+
+def hop_of(spot: Spot, student: Taps, teacher: Taps) -> Spot:
+    """The cut of a spot; before the embedding where only one of its taps lies inside of one."""
+    cuts = spot.cut
+    if student[cuts.student].kind == teacher[cuts.teacher].kind:
+        return cuts
+    return Spot(_map_until(cuts.student, student), _map_until(cuts.teacher, teacher))
+
+
+def _map_until(cut: str, taps: Taps) -> str:
+    cuts = cuts_of(taps)
+    return cut if taps[cut].kind == "map" else cuts[cuts.index(cut) - 1]

@@ -61,7 +61,7 @@ def fit(
         for step, batch in enumerate(phase.data.epoch(epoch, start), start):
             torch.manual_seed(seed_for(seed, "step", phase.name, epoch, step))
             rates = {one.name: one.set_rate(epoch, step) for one in lesson.learners}
-            for item in lesson.step(batch, step):
+            for item in lesson.step(batch, epoch * steps + step):
                 if isinstance(item, Chosen):
                     tally.choose(batch, item)
                     continue

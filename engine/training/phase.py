@@ -94,7 +94,7 @@ class Chosen:
     gap: Tensor
 
 
-# (batch, number of the step in its epoch) -> what to do; a function of these and the weights
+# (batch, number of the step in its phase) -> what to do; a function of these and the weights
 Step = Callable[[Batch, int], Iterator["Descend | Chosen"]]
 
 

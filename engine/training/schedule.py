@@ -10,7 +10,7 @@ from engine.spec import Schedule
 def rate_factor(schedule: Schedule, epoch: int, step: int, steps: int) -> float:
     """What the highest learning rate is multiplied by for one step, from 0 to 1.
 
-    `step` and `cosine` are multiplied by a linear warm-up where the schedule has one.
+    `step`, `cosine` and `poly` are multiplied by a linear warm-up where the schedule has one.
 
     Args:
         epoch: from 0; a milestone m lowers the rate from epoch m on.
@@ -25,4 +25,6 @@ def rate_factor(schedule: Schedule, epoch: int, step: int, steps: int) -> float:
         return rising * schedule.factor ** sum(epoch >= m for m in schedule.milestones)
     if schedule.decay == "cosine":
         return rising * 0.5 * (1 + math.cos(math.pi * passed / schedule.epochs))
+    if schedule.decay == "poly":  # as torchvision's reference recipe of segmentation
+        return rising * (1 - passed / schedule.epochs) ** 0.9
     return rising

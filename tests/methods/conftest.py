@@ -17,6 +17,7 @@ from engine.distillers import DISTILLERS
 from engine.events import Event
 from engine.methods import METHODS, POLICIES, Materials, Method
 from engine.nets.freeze import freeze
+from engine.nets.staged import StagedNet, Tap
 from engine.seeding import seed_for
 from engine.spec import Schedule
 from engine.training.loop import EpochEnded, Stepped, fit
@@ -78,7 +79,13 @@ def materials(
         seed=0,
         device=torch.device("cpu"),
         precision=torch.float32,
+        peer=partial(peer, student),
     )
+
+
+def peer(student: str, design: str, called: str) -> tuple[StagedNet, Mapping[str, Tap]]:
+    net = tiny.net(design or student, seed=seed_for(0, called) % 2**31)
+    return net, net.taps()
 
 
 def build(made: Materials, name: str = "spot_adaptive", **knobs: Any) -> Method:

@@ -21,8 +21,11 @@ def cases() -> list[Any]:
     found = []
     for method in METHODS:
         needs = method.facts["needs"]
-        distillers = [entry.name for entry in DISTILLERS] if "distiller" in needs else [None]
+        allowed = method.facts.get("distillers") or [entry.name for entry in DISTILLERS]
+        distillers = allowed if "distiller" in needs else [None]
         policies = [entry.name for entry in POLICIES] if "policy" in needs else [None]
+        if "policy" in method.facts.get("may", ()):
+            policies = [None, "learned"]
         for distiller, policy in itertools.product(distillers, policies):
             name = "-".join(filter(None, (method.name, distiller, policy)))
             found.append(pytest.param((method.name, distiller, policy), id=name))
