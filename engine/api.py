@@ -22,9 +22,10 @@ from typing import Any
 
 import psutil
 
-from engine.errors import DistillError, SpecError, WorkspaceError
+from engine.errors import DistillError, SpecError, WeightsError, WorkspaceError
 from engine.events import CostMeasured, Evaluated, Note, Prepared, RunEnded, SpotsCounted
 from engine.runs import control
+from engine.runs.choices import Choices, read_choices
 from engine.runs.control import Command
 from engine.runs.disk import replace_file
 from engine.runs.executors.process import ProcessExecutor
@@ -41,7 +42,14 @@ from engine.runs.folder import Meta, RunFolder, Workspace
 from engine.runs.heartbeat import Beat, read_heartbeat
 from engine.runs.job_process import JobProcess, JobState
 from engine.runs.life import Status
-from engine.runs.presets import Preset, find_preset, load_presets
+from engine.runs.presets import (
+    Preset,
+    figures_of,
+    find_preset,
+    load_presets,
+    source_of,
+    tables_of,
+)
 from engine.runs.queue import RunQueue
 from engine.runs.scheduler import Scheduler
 from engine.runs.summary import Cost, Figures, Labels, Summary, summaries, summary_of_run
@@ -52,6 +60,7 @@ __all__ = [
     "Active",
     "Beat",
     "Choice",
+    "Choices",
     "Command",
     "Cost",
     "CostMeasured",
@@ -111,6 +120,7 @@ class Evidence:
     """Accuracies from 0 to 1 on one split; None where nothing was measured.
 
     gain: student - alone. recovered: gain / (teacher - alone), where the teacher is better.
+    published: as in `SAKD: AT adaptive` -> what was printed for this data set, pair and distiller.
     """
 
     split: str
@@ -258,6 +268,15 @@ class Studio:
         """Ready-made experiments, the demo first."""
         return load_presets(PRESETS)
 
+    def published(self, spec: RunSpec) -> tuple[dict[str, float], str]:
+        """What was published of a spec's data set and pair, and of its distiller where it was.
+
+        Returns:
+            As in `SAKD: KD` -> accuracy, 0 to 1; and whose figures these are.
+        """
+        tables = tables_of(self.presets(), spec)
+        return figures_of(tables, spec.distiller.name if spec.distiller else ""), source_of(tables)
+
     def shipped(self) -> tuple[str, ...]:
         """Names of the teachers that come with the program, for weights `shipped:NAME`."""
         return tuple(sorted(path.stem for path in SHIPPED.glob("*.safetensors")))
@@ -310,6 +329,27 @@ class Studio:
         "classes", "input_shape", "splits", "notes"}
         """
         return self._jobs.ask("samples", {"data": dict(plain)})
+
+    def pictures(self, run_id: str, rows: Sequence[int]) -> JobState:
+        """Small pictures of some training images of a run, by their rows in the split.
+
+        value: {row as text: path of a PNG file}
+
+        Raises:
+            WorkspaceError: there is no such run, or it cannot be read.
+        """
+        folder = self._workspace.run(run_id)
+        spec = folder.spec()
+        params = {
+            "data": spec.data.model_dump(),
+            "seed": spec.seed,
+            "rows": [int(row) for row in rows],
+            "fingerprint": str(folder.environment().get("data set", "")),
+        }
+        state = self._jobs.ask("pictures", params)
+        if state.status == "done" and not all(Path(path).exists() for path in state.value.values()):
+            state = self._jobs.ask("pictures", params, again=True)
+        return state
 
     # Asking for runs
 
@@ -442,6 +482,14 @@ class Studio:
                 self._views.popitem(last=False)
         return view
 
+    def choices(self, run_id: str) -> Choices | None:
+        """What the run's policy chose for each training image; None where nothing is kept yet.
+
+        Raises:
+            WorkspaceError: there is no such run, or its file cannot be read.
+        """
+        return read_choices(self._workspace.run(run_id))
+
     def active(self) -> tuple[Active, ...]:
         """Runs that a worker holds, whoever started them, then those that wait."""
         working = ("preparing", "running", "paused", "stopping")
@@ -477,6 +525,8 @@ class Studio:
             return getattr(one.figures, f"{name}_{split}") if one is not None else None
 
         is_taught = own.role not in ("alone", "teacher")
+        copied = own.labels.distiller
+        tables = [one for one in tables_of(self.presets(), folder.spec()) if one[1].lists(copied)]
         return Evidence(
             split=split,
             teacher=figure(own, "last" if own.role == "teacher" else "teacher"),
@@ -484,8 +534,8 @@ class Studio:
             student=figure(own, "last") if is_taught else None,
             best=figure(own, "best"),
             baseline=alone.id if alone is not None and alone is not own else "",
-            published={},
-            published_source="",
+            published=figures_of(tables, copied),
+            published_source=source_of(tables),
         )
 
     def log_text(self, run_id: str, *, tail: int = 20_000) -> str:
@@ -573,13 +623,19 @@ def plan_preset(name: str, settings: Mapping[str, Any]) -> tuple[Preset, list[Pl
     """A preset and its runs; a teacher that should be shipped but is missing is trained first.
 
     Args:
-        settings: paths that are set in every run, as in {"schedule.epochs": 2}.
+        settings: paths that are set in every run that they concern: {"schedule.epochs": 2}.
 
     Raises:
         SpecError: there is no such preset, or a setting is not allowed.
+        WeightsError: there is no file of the teacher's weights. Runs of a preset that need none
+            would be over before a worker finds that out.
     """
     preset = find_preset(load_presets(PRESETS), name)
-    planned = [plan._replace(spec=plan.spec.replace(**settings)) for plan in preset.planned()]
+    planned = preset.planned(settings)
+    for teacher in filter(None, (plan.spec.teacher for plan in planned)):
+        is_file = not teacher.weights.startswith(("run:", "shipped:"))
+        if is_file and teacher.weights != "DEFAULT" and not Path(teacher.weights).is_file():
+            raise WeightsError(f"there is no file {teacher.weights}", where="teacher.weights")
     return preset, _with_missing_teachers(planned)
 
 

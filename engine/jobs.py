@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -32,7 +33,7 @@ from engine.data import DATASETS, Batch, DataSet
 from engine.data.data_root import named_folders
 from engine.data.device_loader import evaluation_batches
 from engine.distillers import DISTILLERS
-from engine.errors import DistillError, SpecError, WeightsError
+from engine.errors import DataError, DistillError, SpecError, WeightsError
 from engine.events import CostMeasured
 from engine.measures.accuracy import classification_figures
 from engine.measures.cost import measure_cost
@@ -40,12 +41,14 @@ from engine.methods import METHODS, POLICIES, Method
 from engine.nets import NETS, StagedNet, build_net
 from engine.nets.weights import compare, guess_net, load_state
 from engine.registry import Registry
+from engine.runs.disk import disk_faults, replace_file
 from engine.runs.folder import Workspace
 from engine.spec import Choice, NetChoice, RunSpec, read_spec
 from engine.training.loop import Stepped, fit
 from engine.training.tally import Tally
 
 ESTIMATE_SECONDS = 4.0
+PICTURE_SIDE = 96  # pixels
 REGISTRIES: Mapping[str, Registry[Any]] = {
     "nets": NETS,
     "datasets": DATASETS,
@@ -210,6 +213,38 @@ def samples(data: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def pictures(
+    data: Mapping[str, Any], seed: int, rows: Sequence[int], fingerprint: str
+) -> dict[str, str]:
+    """Small pictures of training images, kept as files: row -> path.
+
+    Args:
+        data, seed: those of the run that the rows come from.
+        rows: in the training split.
+        fingerprint: of the data set that the run saw; empty where it is not known.
+
+    Raises:
+        DataError: the data set has changed since, so the rows may mean other images.
+    """
+    found = loaded_data(Choice.model_validate(data), seed)
+    known = range(len(found.train))
+    if fingerprint not in ("", found.fingerprint) or not all(row in known for row in rows):
+        raise DataError(
+            f"the images of {found.name} have changed since this run.",
+            hint="They can be shown again when the data set is as it was.",
+        )
+    folder = Workspace.open().path / "pictures" / _name_of(data, seed, found.fingerprint)
+    with disk_faults(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    paths = {row: folder / f"{row}.png" for row in rows}
+    missing = [row for row, path in paths.items() if not path.exists()]
+    if missing:
+        images = found.train.images(torch.tensor(missing)).permute(0, 2, 3, 1).numpy()
+        for row, image in zip(missing, images, strict=True):
+            replace_file(paths[row], _png_bytes(_small(Image.fromarray(image))), is_lasting=False)
+    return {str(row): str(path) for row, path in paths.items()}
+
+
 def cost(net: Mapping[str, Any], num_classes: int, input_shape: tuple[int, ...]) -> dict[str, Any]:
     """What a net costs, without latency."""
     tall, wide = input_shape[1:]
@@ -218,7 +253,7 @@ def cost(net: Mapping[str, Any], num_classes: int, input_shape: tuple[int, ...])
 
 KINDS: Mapping[str, Callable[..., Any]] = {
     job.__name__: job
-    for job in (catalogue, folders, check, pairs, estimate, teacher_check, samples, cost)
+    for job in (catalogue, folders, check, pairs, estimate, teacher_check, samples, pictures, cost)
 }
 
 
@@ -360,9 +395,29 @@ def _described(data: DataSet) -> dict[str, Any]:
 
 
 def _png(image: Any) -> str:
+    return base64.b64encode(_png_bytes(Image.fromarray(image))).decode()
+
+
+def _png_bytes(image: Image.Image) -> bytes:
     out = io.BytesIO()
-    Image.fromarray(image).save(out, "PNG")
-    return base64.b64encode(out.getvalue()).decode()
+    image.save(out, "PNG")
+    return out.getvalue()
+
+
+def _small(image: Image.Image) -> Image.Image:
+    """About PICTURE_SIDE pixels: tiny images by whole pixels, so that they stay sharp."""
+    longest = max(image.size)
+    if longest <= PICTURE_SIDE:
+        times = PICTURE_SIDE // longest
+        return image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
+    image.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
+    return image
+
+
+def _name_of(data: Mapping[str, Any], seed: int, fingerprint: str) -> str:
+    """16 hex digits for one data set as one run divides it."""
+    text = json.dumps([data, seed, fingerprint], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _runs() -> Path:

@@ -15,6 +15,7 @@ from pages.parts.distill.method import method
 from pages.parts.distill.outlook import outlook
 from pages.parts.distill.pair import pair
 from pages.parts.distill.review import default_name, review
+from pages.parts.distill.settings import settings
 from pages.parts.distill.start_from import fill, goal
 from pages.parts.door import open_studio, outcome, sentence_of
 
@@ -35,6 +36,7 @@ def main() -> None:
         method(form)
         data(form)
         budget(form)
+        settings(form)
         spec, fault = draft.validated(form.plain())
         review(found, spec)
     with right, st.container(border=True, key="what_you_get"):

@@ -9,14 +9,16 @@ from pages.charts.compare import differences
 from pages.charts.cost import cost_rows, stage_rows, uncounted_text
 from pages.charts.evidence import bars_figure, sentence
 from pages.charts.narrator import narrate
-from pages.charts.spot import class_by_spot
+from pages.charts.seeds import groups_of
 from pages.charts.words import size, status_text
 from pages.parts import site
 from pages.parts.door import colours, open_run, open_studio, outcome
 from pages.parts.live_plot import live_plot
 from pages.parts.look_choices import look_choices
-from pages.parts.run_figures import accuracy_plot, rate_plot, spots_plot, terms_plot
+from pages.parts.run_figures import accuracy_plot, rate_plot, terms_plot
 from pages.parts.run_lines import lines_of
+from pages.parts.seed_table import seed_table, specs_of
+from pages.parts.spots.overview import spots
 
 SHOWN_BY_PATH = 200_000_000  # bytes above which a file is not sent through the browser
 
@@ -41,7 +43,7 @@ def main() -> None:
     view = found.view(card.id)
     names = ["Overview", "Curves", "Spots", "Efficiency", "Config", "Log", "Files"]
     tabs = st.tabs(names, key="run_tab", on_change="rerun", bind="query-params")
-    draws = (_overview, _curves, _spots, _efficiency, _config, _log, _files)
+    draws = (_overview, _curves, spots, _efficiency, _config, _log, _files)
     for tab, draw in zip(tabs, draws, strict=True):
         if tab.open:
             with tab:
@@ -84,6 +86,17 @@ def _overview(found: Studio, card: RunCard, view: RunView) -> None:
         st.caption(f"Id `{card.id}` · {size(card.size_bytes)} on disk")
         if card.spec:
             st.caption(f"Spec `{card.spec.hash()}` · baseline `{card.spec.baseline_hash()}`")
+    _experiment(found, card)
+
+
+def _experiment(found: Studio, card: RunCard) -> None:
+    """All runs of the experiment by setting, where it holds more than one run and its baseline."""
+    members = [member.run for member in card.experiment.runs] if card.experiment else []
+    rows = [row for row in reversed(found.runs()) if row.id in members]
+    groups = groups_of(specs_of(found, members), rows)
+    if any(len(group.by_seed) > 1 for group in groups) or len(groups) > 2:
+        st.markdown("**The whole experiment**")
+        seed_table(groups, key="run_experiment")
 
 
 def _gain(evidence: Evidence) -> None:
@@ -114,18 +127,6 @@ def _curves(found: Studio, card: RunCard, view: RunView) -> None:
     terms_plot(view, look, key="run_terms", keep=card.id)
     st.markdown("**Learning rate**")
     rate_plot(view, look, key="run_rates", keep=card.id)
-
-
-def _spots(_: Studio, card: RunCard, view: RunView) -> None:
-    st.markdown("**Epoch by spot**")
-    spots_plot(view, key="run_spots", keep=card.id)
-    if view.counted:
-        st.markdown("**Class by spot, in the last whole epoch**")
-        last = view.counted[-1]
-        alt = f"Share of images taught, for {len(last.samples)} classes at {len(last.spots)} spots."
-        figure = class_by_spot(view, colours(), card.environment.get("classes", ()))
-        live_plot(figure, key="run_classes", alt=alt)
-        st.caption("Small differences between classes change from seed to seed.")
 
 
 def _efficiency(_: Studio, card: RunCard, view: RunView) -> None:

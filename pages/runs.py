@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from engine.api import DistillError, RunSpec, Studio, Summary
-from pages.charts.compare import FIELDS, differences, over_seeds, pareto_figure
+from engine.api import Studio, Summary
+from pages.charts.compare import FIELDS, differences, pareto_figure
 from pages.charts.curve import Line
+from pages.charts.seeds import groups_of
 from pages.charts.table import SORTS, filtered, gains, ordered, role, rows_of, title
 from pages.charts.words import size
 from pages.parts import site
@@ -16,6 +17,7 @@ from pages.parts.demo import demo_button
 from pages.parts.door import colours, is_expert, open_studio, outcome
 from pages.parts.look_choices import look_choices
 from pages.parts.run_figures import accuracy_plot
+from pages.parts.seed_table import seed_table, specs_of
 
 MOST_COMPARED = 12
 GAIN = "Percentage points above the same student alone"
@@ -138,7 +140,7 @@ def _compare(found: Studio, picked: list[Summary]) -> None:
     if len(picked) > MOST_COMPARED:
         st.caption(f"Curves and settings of the first {MOST_COMPARED}.")
     cards = {run.id: run for run in picked[:MOST_COMPARED]}
-    specs = _specs(found, picked)
+    specs = specs_of(found, [run.id for run in picked])
     names = ["Curves", "Settings", "Seeds", "Cost against accuracy"]
     tabs = st.tabs(names, key="runs_view", on_change="rerun", bind="query-params")
     if tabs[0].open:
@@ -160,26 +162,10 @@ def _compare(found: Studio, picked: list[Summary]) -> None:
             st.caption("Only what differs is shown." if rows else "All settings are the same.")
     if tabs[2].open:
         with tabs[2]:
-            rows = over_seeds(specs, picked)
-            st.dataframe(rows, hide_index=True, alt="Mean and spread over seeds")
-            st.caption(
-                "Mean ± standard deviation (n - 1) over runs that differ by their seed only."
-            )
+            seed_table(groups_of(specs, picked), key="runs_seeds")
     if tabs[3].open:
         with tabs[3]:
             _pareto(picked)
-
-
-def _specs(found: Studio, runs: Sequence[Summary]) -> dict[str, RunSpec]:
-    specs = {}
-    for run in runs:
-        try:
-            card = found.run(run.id)
-        except DistillError:
-            continue
-        if card.spec is not None:
-            specs[run.id] = card.spec
-    return specs
 
 
 def _pareto(rows: Sequence[Summary]) -> None:

@@ -112,7 +112,8 @@ def test_what_it_offers_is_there() -> None:
 def test_an_id_from_outside_never_becomes_a_path(studio: Studio, run_id: str) -> None:
     acts = [
         *(studio.run, studio.view, studio.resume, studio.delete, studio.unqueue, studio.files),
-        *(studio.log_text, studio.heartbeat, studio.evidence),
+        *(studio.log_text, studio.heartbeat, studio.evidence, studio.choices),
+        lambda found: studio.pictures(found, [0]),
         lambda found: studio.send(found, "stop"),
         lambda found: studio.rename(found, name="x"),
         lambda found: studio.file(found, "spec.json"),
@@ -397,3 +398,29 @@ def test_the_catalogue_is_made_by_the_job_process(studio: Studio) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert {"nets", "datasets", "distillers", "methods", "policies"} <= set(found)
+
+
+def test_pictures_are_asked_for_with_what_the_run_saw(
+    studio: Studio, taught: RunSpec, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio.launch(taught.replace(seed=3), name="x")
+    run_id = only(studio)
+    workspace.run(run_id).write_environment({"data set": "abc"})
+    asked: list[tuple[object, ...]] = []
+
+    def ask(_: object, kind: str, params: dict[str, object], **more: object) -> api.JobState:
+        asked.append((kind, params, more))
+        return api.JobState("done", {"4": "/gone.png"})
+
+    monkeypatch.setattr(api.JobProcess, "ask", ask)
+    assert studio.pictures(run_id, [4]).status == "done"
+    params = {"data": {"name": "shapes", "knobs": {}}, "seed": 3, "rows": [4]}
+    assert asked[0] == ("pictures", {**params, "fingerprint": "abc"}, {})
+    assert asked[1] == ("pictures", {**params, "fingerprint": "abc"}, {"again": True})
+
+
+def test_choices_come_from_the_run_and_are_none_before_its_first_epoch(
+    studio: Studio, taught: RunSpec
+) -> None:
+    studio.launch(taught, name="x")
+    assert studio.choices(only(studio)) is None

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 import tiny
 import torch
+from PIL import Image
 
 import engine
 from engine import jobs
+from engine.errors import DataError
 from engine.spec import RunSpec
 
 
@@ -153,6 +155,37 @@ def test_samples_show_every_class() -> None:
     assert set(found["labels"]) == set(tiny.CLASSES)
     assert found["counts"] == {"red": 13, "green": 13, "blue": 12, "grey": 12}
     assert base64.b64decode(found["images"][0]).startswith(b"\x89PNG")
+
+
+def pictures(rows: list[int], fingerprint: str = "", seed: int = 0) -> dict[str, str]:
+    return jobs.pictures({"name": "tiny", "knobs": {}}, seed, rows, fingerprint)
+
+
+def test_pictures_are_files_of_the_images_in_these_rows() -> None:
+    found = pictures([3, 0])
+    json.dumps(found)
+    assert set(found) == {"0", "3"}
+    with Image.open(found["3"]) as image:
+        assert image.size == (96, 96)  # 8 pixels, twelve times as large
+        middle = image.getpixel((6, 6))
+    assert middle == tuple(tiny.split(tiny.TRAIN, 1).images(torch.tensor([3]))[0, :, 0, 0].tolist())
+
+
+def test_pictures_that_are_there_are_not_drawn_again() -> None:
+    path = Path(pictures([1])["1"])
+    path.write_bytes(b"kept")
+    assert path.read_bytes() == Path(pictures([1, 2])["1"]).read_bytes() == b"kept"
+    assert pictures([1], seed=1)["1"] != str(path)  # another seed may divide the images otherwise
+
+
+def test_a_large_image_becomes_small() -> None:
+    assert jobs._small(Image.new("RGB", (640, 320))).size == (96, 48)
+
+
+@pytest.mark.parametrize(("rows", "fingerprint"), [([0], "another"), ([50], ""), ([-1], "")])
+def test_pictures_of_data_that_has_changed_are_refused(rows: list[int], fingerprint: str) -> None:
+    with pytest.raises(DataError, match="have changed since this run"):
+        pictures(rows, fingerprint)
 
 
 def test_a_cost_has_no_time() -> None:

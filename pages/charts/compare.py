@@ -1,10 +1,9 @@
-"""Several runs side by side: what differs, mean and spread over seeds, cost against accuracy."""
+"""Several runs side by side: what differs, and cost against accuracy."""
 
 from __future__ import annotations
 
 import json
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -35,50 +34,19 @@ def differences(specs: Mapping[str, RunSpec]) -> list[dict[str, str]]:
     paths = dict.fromkeys(path for settings in flat.values() for path in settings)
     rows = []
     for path in paths:
-        values = {label: _written(settings.get(path)) for label, settings in flat.items()}
+        values = {label: written(settings.get(path)) for label, settings in flat.items()}
         if len(set(values.values())) > 1:
             rows.append({"Setting": path.replace(".knobs.", "."), **values})
     return rows
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
+    """A setting as people write it."""
     if value is None:
         return "-"
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # 0 and 0.0 are the same setting
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def over_seeds(specs: Mapping[str, RunSpec], rows: Sequence[Summary]) -> list[dict[str, Any]]:
-    """Mean and standard deviation (n - 1) of the test accuracy over runs that differ by seed.
-
-    Args:
-        specs: run -> its spec.
-        rows: the runs; those that were not measured are left out.
-    """
-    groups: dict[str, list[Summary]] = {}
-    for row in rows:
-        if row.id in specs and accuracy(row) is not None:
-            plain = specs[row.id].model_dump(exclude={"seed"})
-            groups.setdefault(json.dumps([plain, split_of(row)], default=str), []).append(row)
-    found = []
-    for members in groups.values():
-        values = [100 * (accuracy(member) or 0.0) for member in members]
-        spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else " (one seed)"
-        labels = members[0].labels
-        found.append(
-            {
-                "Student": labels.student,
-                "Teacher": labels.teacher or "-",
-                "Method": " + ".join(
-                    p for p in (labels.method, labels.distiller, labels.policy) if p
-                ),
-                "Seeds": ", ".join(str(member.seed) for member in members),
-                "Split": split_of(members[0]),
-                "Accuracy (%)": f"{statistics.mean(values):.2f}{spread}",
-            }
-        )
-    return found
 
 
 def frontier(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -11,26 +11,26 @@ from pages.charts.words import percent, points
 
 def bars_figure(evidence: Evidence, colours: Palette) -> Figure:
     """Accuracies as bars with their values; what was not measured has no bar."""
-    bars: list[tuple[str, float | None, str, str]] = [
+    measured = [
         ("Teacher", evidence.teacher, colours.teacher, "/"),
         ("Student alone", evidence.alone, colours.alone, "x"),
         ("Student taught", evidence.student, colours.taught, ""),
     ]
-    bars += [
-        (f"Published: {name}", value, colours.muted, ".")
-        for name, value in evidence.published.items()
-    ]
-    shown = [(label, value, colour, mark) for label, value, colour, mark in bars if value]
+    shown = [(label, v, percent(v), colour, mark) for label, v, colour, mark in measured if v]
+    for name, value in evidence.published.items():
+        by, _, row = name.partition(": ")
+        label = f"Published by {by}<br>{row}"
+        shown.append((label, value, percent(value, 2), colours.muted, "."))
     trace: dict[str, Any] = {
         "type": "bar",
         "orientation": "h",
         "y": [label for label, *_ in shown],
-        "x": [100 * (value or 0) for _, value, *_ in shown],
-        "text": [percent(value) for _, value, *_ in shown],
+        "x": [100 * value for _, value, *_ in shown],
+        "text": [text for _, _, text, *_ in shown],
         "textposition": "outside",
         "cliponaxis": False,
         "marker": {
-            "color": [colour for _, _, colour, _ in shown],
+            "color": [colour for *_, colour, _ in shown],
             "pattern": {"shape": [mark for *_, mark in shown], "size": 5, "fillmode": "overlay"},
         },
         "hovertemplate": "%{y}: %{text}<extra></extra>",

@@ -11,6 +11,7 @@ FLAT_EPOCHS = 6  # without a gain of FLAT_GAIN, training counts as flat
 FLAT_GAIN = 0.002
 OVERFIT_GAP = 0.15  # validation loss above its lowest, as a share of it
 COLLAPSED = 0.02  # a spot taught always or never, within this
+WARM = 0.01  # P that is still within this of where the warm start puts it
 
 
 def narrate(view: RunView, who: str = "student") -> str:
@@ -50,7 +51,7 @@ def _progress(view: RunView, who: str) -> str:
 
 
 def _worry(view: RunView) -> str:
-    return _overfit(view) or _collapse(view)
+    return _overfit(view) or policy_hint(view)
 
 
 def _overfit(view: RunView) -> str:
@@ -64,6 +65,34 @@ def _overfit(view: RunView) -> str:
     )
 
 
+def policy_hint(view: RunView) -> str:
+    """What a person should know of a policy that does not choose (yet, or any more).
+
+    Empty where it chooses, and for policies that do not learn: they are meant to be so.
+    """
+    if "policy" not in view.rates or not view.counted:
+        return ""
+    return _warm_start(view) or _collapse(view)
+
+
+def _warm_start(view: RunView) -> str:
+    """A bias at the start that has not worn off; the reversed policy starts at the other end."""
+    is_over = view.ended is not None and view.ended.status == "finished"
+    chances = [chance for told in view.counted for chance in told.probability]
+    if all(chance > 1 - WARM for chance in chances):
+        if is_over:
+            return (
+                "P stayed above .99 at each spot to the end: the warm start never wore off, so"
+                " this was ordinary distillation."
+            )
+        return "P is still above .99 at each spot: so far this is ordinary distillation."
+    if all(chance < WARM for chance in chances):
+        if is_over:
+            return "P stayed below .01 at each spot to the end: the teacher taught nothing."
+        return "P is still below .01 at each spot: so far the teacher teaches nothing."
+    return ""
+
+
 def _collapse(view: RunView) -> str:
     shares = newest_shares(view)
     if not shares or len(view.counted) < 2:
@@ -72,14 +101,22 @@ def _collapse(view: RunView) -> str:
         return "The policy now asks the teacher at every spot: it no longer chooses."
     if all(share <= COLLAPSED for share in shares.values()):
         return "The policy no longer asks the teacher at any spot."
-    fixed = [f"{spot} ({percent(share, 0)})" for spot, share in shares.items() if _fixed(share)]
-    if not fixed:
-        return ""
-    return f"The policy no longer chooses at {', '.join(fixed)}: always or never taught there."
+    always = [_shown(spot, share) for spot, share in shares.items() if share >= 1 - COLLAPSED]
+    never = [_shown(spot, share) for spot, share in shares.items() if share <= COLLAPSED]
+    said = [
+        f"Nearly {what} image is taught at {_listed(spots)}"
+        for spots, what in ((always, "every"), (never, "no"))
+        if spots
+    ]
+    return f"{'. '.join(said)}: the policy hardly chooses there." if said else ""
 
 
-def _fixed(share: float) -> bool:
-    return share >= 1 - COLLAPSED or share <= COLLAPSED
+def _shown(spot: str, share: float) -> str:
+    return f"{spot} ({percent(share, 0)})"
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 def _teaching(view: RunView) -> str:

@@ -162,9 +162,9 @@ def test_values_are_written_in_the_cells_of_a_short_run_only() -> None:
 
 
 def test_the_class_map_divides_by_the_images_of_each_class(taught: RunView) -> None:
-    trace = class_by_spot(taught, DARK, ["circle"] * 10)["data"][0]
-    assert trace["z"][0][0] == pytest.approx(taught.counted[-1].kept[0][0] / 300)
-    assert trace["x"][0] == "circle"
+    figure = class_by_spot(taught, DARK, ["circle"] * 10)
+    assert figure["data"][0]["z"][0][0] == pytest.approx(taught.counted[-1].kept[0][0] / 300)
+    assert figure["layout"]["xaxis"]["ticktext"] == ["circle"] * 10
     go.Figure(class_by_spot(taught, DARK))
 
 

@@ -8,11 +8,11 @@ from engine.api import Summary
 from engine.runs.summary import Cost, Figures, Labels
 from engine.runs.view import RunView, fold
 from pages.charts.colour import LIGHT
-from pages.charts.compare import differences, frontier, over_seeds, pareto_figure
-from pages.charts.narrator import narrate
+from pages.charts.compare import differences, frontier, pareto_figure
+from pages.charts.narrator import narrate, policy_hint
 from pages.charts.table import filtered, gains, ordered, rows_of
 from pages.charts.words import amount, counted, duration, points, size
-from tests.pages.canned import beginning, ending, epoch_events, spec_of, underway, whole
+from tests.pages.canned import beginning, ending, epoch_events, spec_of, underway
 
 
 def summary(run_id: str, role: str, value: float, *, seed: int = 0, **more: object) -> Summary:
@@ -83,12 +83,6 @@ def test_only_differences_are_compared() -> None:
     assert rows == [{"Setting": "seed", "A": "0", "B": "1"}]
 
 
-def test_the_mean_over_seeds_has_the_spread_of_a_sample() -> None:
-    rows = over_seeds(SPECS, ROWS)
-    assert [row["Accuracy (%)"] for row in rows] == ["83.00 ± 4.24", "97.50 ± 0.71"]
-    assert over_seeds(SPECS, ROWS[:1])[0]["Accuracy (%)"] == "80.00 (one seed)"
-
-
 def test_a_point_that_another_beats_is_not_on_the_frontier() -> None:
     assert frontier([(1, 5), (2, 4), (3, 9), (3, 8)]) == [(1, 5), (3, 9)]
 
@@ -119,14 +113,60 @@ def test_the_narrator_tells_a_plateau() -> None:
     assert "No gain for" in narrate(fold(RunView(), events))
 
 
-def test_the_narrator_tells_when_the_policy_no_longer_chooses() -> None:
-    view = fold(RunView(), whole("taught", epochs=10))
-    everywhere = [
-        told.model_copy(update={"kept": tuple((300,) * 10 for _ in told.spots)})
-        for told in view.counted
+def routed(kept: list[list[int]], chances: list[list[float]], *told_after: object) -> RunView:
+    """A learning policy's epochs: images kept of 3,000, and mean P, by epoch and spot."""
+    begun = fold(RunView(), [*beginning("taught"), *epoch_events("taught", 0, part=0.1)])
+    (one,) = fold(RunView(), [*beginning("taught"), *epoch_events("taught", 0)]).counted
+    epochs = [
+        one.model_copy(
+            update={
+                "at": (0, epoch + 1, 0),
+                "kept": tuple((images // 10,) * 10 for images in images_by_spot),
+                "probability": tuple(chances[epoch]),
+            }
+        )
+        for epoch, images_by_spot in enumerate(kept)
     ]
-    collapsed = fold(fold(RunView(), beginning("taught")), everywhere)
-    assert "no longer chooses" in narrate(collapsed)
+    return fold(begun, [*epochs, *told_after])
+
+
+ALL, HALF, SOME = [3000] * 4, [1500] * 4, [2970, 1500, 30, 1500]
+CERTAIN, EVEN, NEVER = [0.999] * 4, [0.5] * 4, [0.001] * 4
+
+
+def test_a_policy_that_taught_everywhere_after_it_had_chosen_is_told() -> None:
+    view = routed([HALF, ALL], [EVEN, CERTAIN])
+    assert (
+        policy_hint(view) == "The policy now asks the teacher at every spot: it no longer chooses."
+    )
+    assert policy_hint(view) in narrate(view)
+
+
+def test_spots_that_are_taught_always_or_never_are_named() -> None:
+    assert policy_hint(routed([HALF, SOME], [EVEN, EVEN])) == (
+        "Nearly every image is taught at stage1 (99 %). Nearly no image is taught at stage3 (1 %):"
+        " the policy hardly chooses there."
+    )
+
+
+def test_a_warm_start_that_has_not_worn_off_is_told_from_the_first_epoch_on() -> None:
+    told = "P is still above .99 at each spot: so far this is ordinary distillation."
+    assert policy_hint(routed([ALL], [CERTAIN])) == told
+    assert policy_hint(routed([ALL, ALL], [CERTAIN, CERTAIN])) == told
+    assert "so far the teacher teaches nothing" in policy_hint(routed([[0] * 4], [NEVER]))
+
+
+def test_a_warm_start_that_never_wore_off_is_told_at_the_end() -> None:
+    ended = ending("taught")[-1]
+    assert "to the end" in policy_hint(routed([ALL, ALL], [CERTAIN, CERTAIN], ended))
+    assert "to the end" in policy_hint(routed([[0] * 4], [NEVER], ended))
+
+
+def test_a_policy_that_chooses_gets_no_hint_and_one_that_does_not_learn_gets_none_either() -> None:
+    assert policy_hint(routed([HALF, HALF], [EVEN, EVEN])) == ""
+    (one,) = fold(RunView(), [*beginning("taught"), *epoch_events("taught", 0)]).counted
+    everywhere = one.model_copy(update={"kept": ((300,) * 10,) * 4, "probability": (1.0,) * 4})
+    assert policy_hint(fold(RunView(), [*beginning("taught"), everywhere, everywhere])) == ""
 
 
 def test_numbers_carry_their_unit() -> None:

@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
 from engine.events import (
     ArtefactSaved,
     CheckpointSaved,
@@ -33,6 +35,7 @@ from engine.runs.folder import Meta, RunFolder, Workspace
 from engine.spec import Choice, NetChoice, RunSpec, Schedule
 
 SPOTS = ("stage1", "stage2", "stage3", "logits")
+CLASSES = [f"shape {n}" for n in range(10)]
 STEPS = 93  # of an epoch
 BEGAN = 1_790_000_000.0
 
@@ -89,10 +92,9 @@ def epoch_events(role: str, epoch: int, *, epochs: int = 10, part: float = 1.0) 
         if taught:
             terms |= {"kd": 0.5 * math.exp(-2 * done), "at": 0.3 * math.exp(-4 * done)}
         rate = 0.1 * (1 + math.cos(math.pi * done))
+        rates = {"student": rate, **({"policy": rate / 2} if taught else {})}
         at = (0, epoch, step)
-        told.append(
-            StepTaken(at=at, count=3, terms=terms, rates={"student": rate}, samples_per_second=1400)
-        )
+        told.append(StepTaken(at=at, count=3, terms=terms, rates=rates, samples_per_second=1400))
         if taught:
             told.append(SpotsChosen(at=at, share=_shares(done)))
     if part == 1.0:
@@ -152,6 +154,21 @@ def add_run(
     folder = workspace.create(spec_of(role, seed=seed, epochs=epochs), meta)
     folder.log.append(events)
     return folder
+
+
+def keep_choices(folder: RunFolder, **changes: object) -> None:
+    """40 images in 10 classes; image n has P = n / 40 at each spot."""
+    chance = np.repeat(np.arange(40)[:, None] / 40, len(SPOTS), 1)
+    plain = {
+        "label": np.arange(40) % 10,
+        "kept": chance > 0.5,
+        "probability": (255 * chance).astype(np.uint8),
+        "gap": np.linspace(-1, 1, 40).astype(np.float32),
+        "mean": chance.astype(np.float16),
+    }
+    kept = {name: value for name, value in {**plain, **changes}.items() if value is not None}
+    np.savez_compressed(folder.artefacts / "spots.npz", **kept)
+    folder.write_environment({"classes": CLASSES})
 
 
 def fill(workspace: Workspace) -> dict[str, str]:

@@ -30,6 +30,9 @@ ABOUT: Mapping[str, Any] = {
     "policies": [],
     "with_baseline": True,
     "teacher_epochs": 30,
+    "teacher_schedule": {},  # of a preset's teacher, but for its epochs; empty: as the student's
+    "settings": "",  # whose settings distiller and method have
+    "settings_for": {},  # the choices that these were taken for
 }
 
 
@@ -56,7 +59,7 @@ def refill(spec: Mapping[str, Any], about: Mapping[str, Any]) -> None:
 
 def take_preset(preset: Preset) -> None:
     """The preset's taught run, and its axes as far as the form knows them."""
-    taught, teacher = _taught(preset)
+    taught, teacher = _taught(preset, "")
     about = {
         "preset": preset.name,
         "seeds": list(preset.axes.get("seed", ())),
@@ -65,17 +68,18 @@ def take_preset(preset: Preset) -> None:
     }
     if teacher is not None:
         about["teacher_epochs"] = teacher.schedule.epochs
+        about["teacher_schedule"] = teacher.schedule.model_dump(mode="json", exclude={"epochs"})
     refill(taught.model_dump(mode="json"), about)
 
 
-def taught_spec(preset: Preset) -> RunSpec:
-    """What a preset fills the form with."""
-    return _taught(preset)[0]
+def taught_spec(preset: Preset, distiller: str = "") -> RunSpec:
+    """What a preset fills the form with; with this distiller, where the preset was made for it."""
+    return _taught(preset, distiller)[0]
 
 
-def _taught(preset: Preset) -> tuple[RunSpec, RunSpec | None]:
+def _taught(preset: Preset, distiller: str) -> tuple[RunSpec, RunSpec | None]:
     """Its last taught run, else its last one; and the run that trains the teacher before it."""
-    planned = preset.planned()
+    planned = preset.planned({"distiller": distiller} if distiller in preset.distillers else {})
     spec = ([plan for plan in planned if plan.role == "student"] or planned)[-1].spec
     source = spec.teacher.weights.removeprefix("run:") if spec.teacher else ""
     if not source.isdecimal():

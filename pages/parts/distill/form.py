@@ -128,6 +128,7 @@ def teacher_first(spec: RunSpec) -> RunSpec | None:
             "distiller": None,
             "policy": None,
             "method": "alone",
+            **{f"schedule.{name}": v for name, v in draft.about("teacher_schedule").items()},
             "schedule.epochs": int(draft.about("teacher_epochs")),
         }
     )

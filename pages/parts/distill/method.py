@@ -27,6 +27,8 @@ def _parts(form: Form) -> None:
         if part == "method" or part in form.needs:
             form.select(kind, part, label)
             form.about(kind, part)
+            if part == "distiller":
+                form.mark("settings")
             form.knobs(kind, part)
 
 
@@ -37,6 +39,7 @@ def _questions(form: Form) -> None:
     if "distiller" in form.needs:
         form.select("distillers", "distiller", "What the student copies, besides the answers")
         form.about("distillers", "distiller")
+        form.mark("settings")
     if "policy" in form.needs:
         _where(form)
 
@@ -57,6 +60,11 @@ def _with_or_without_teacher(form: Form) -> None:
 
 
 def _where(form: Form) -> None:
+    if len(draft.about("policies")) > 1:
+        titles = [form.entries["policies"][name]["title"] for name in draft.about("policies")]
+        st.caption(f":material/alt_route: One run for each policy: {', '.join(titles)}.")
+        form.mark("policy")
+        return
     is_learned = st.toggle(
         "Choose where to teach, for each image",
         key=draft.key_for("guided.learned", draft.answer("policy.name") == "learned"),

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from engine.api import JobState, RunSpec
-from pages.charts.words import amount, counted, duration, size, times
+from pages.charts.words import amount, counted, duration, percent, size, times
 from pages.parts.distill.form import Ask, Form, num_runs
 
 
@@ -29,6 +29,7 @@ def outlook(form: Form, spec: RunSpec | None) -> JobState | None:
     wait_for_jobs(form)
     if check.status == "done":
         _costs(check.value)
+    _published(form, spec)
     if estimate is None:
         if st.button(
             "Measure the time · 5 s", icon=":material/timer:", disabled=check.status != "done"
@@ -73,6 +74,19 @@ def _costs(value: Mapping[str, Any]) -> None:
         st.caption(f"Images: {images}; {len(data.get('classes', ()))} classes.")
     if spots := value.get("spots"):
         st.caption("Taught at: " + ", ".join(spot["name"] for spot in spots))
+
+
+def _published(form: Form, spec: RunSpec) -> None:
+    """What others reached with this pair on this data set."""
+    figures, source = form.found.published(spec)
+    told: dict[str, list[str]] = {}
+    for name, value in figures.items():
+        by, _, row = name.partition(": ")
+        told.setdefault(by, []).append(f"{row} {percent(value, 2)}")
+    for by, rows in told.items():
+        st.markdown(f":material/menu_book: **Published by {by}**: {', '.join(rows)}")
+    if source:
+        st.caption(f"{source}.")
 
 
 def _estimated(form: Form, state: JobState) -> None:

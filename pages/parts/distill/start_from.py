@@ -29,14 +29,14 @@ def goal(found: Studio) -> None:
     """Choose a preset, take a spec, or begin anew."""
     st.subheader("1 · Goal")
     presets = {preset.name: preset for preset in found.presets()}
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = st.selectbox(
-            "Start from",
-            ["", *presets],
-            format_func=lambda name: presets[name].title if name else "My own settings",
-            key=draft.key_for("about.preset", _of_form(presets)),
-            width=290,
-        )
+    chosen = st.selectbox(
+        "Start from",
+        ["", *presets],
+        format_func=lambda name: presets[name].title if name else "My own settings",
+        key=draft.key_for("about.preset", _of_form(presets)),
+        help="Type a part of a name to find it: a net, a data set, SAKD, RepDistiller.",
+    )
+    with st.container(horizontal=True):
         with st.popover("Import", icon=":material/upload:"):
             _import()
         if st.button("Reset", icon=":material/restart_alt:", help="Back to the preset's settings"):
@@ -57,7 +57,8 @@ def preset_differences(found: Studio, spec: RunSpec) -> None:
     preset = {preset.name: preset for preset in found.presets()}.get(draft.about("preset"))
     if preset is None:
         return
-    rows = differences({"Preset": draft.taught_spec(preset), "Here": spec})
+    distiller = spec.distiller.name if spec.distiller else ""
+    rows = differences({"Preset": draft.taught_spec(preset, distiller), "Here": spec})
     if not rows:
         st.caption(f":material/check: All settings are those of the preset “{preset.title}”.")
         return

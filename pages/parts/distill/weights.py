@@ -68,7 +68,15 @@ def _epochs() -> None:
         key=draft.key_for("about.teacher_epochs", int(draft.about("teacher_epochs"))),
     )
     draft.put_about("teacher_epochs", epochs)
-    st.caption("The teacher is trained first, on the same data, then the student.")
+    own = [
+        f"{name.replace('_', ' ')} {value}"
+        for name, value in draft.about("teacher_schedule").items()
+        if value != draft.answer(f"schedule.{name}", value)
+    ]
+    st.caption(
+        "The teacher is trained first, on the same data, then the student."
+        + (f" It keeps the preset's {', '.join(own)}." if own else "")
+    )
 
 
 def _path(what: str) -> str:
