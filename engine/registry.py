@@ -175,7 +175,7 @@ def _squeeze(name: str) -> str:
 def _is_plain(value: Any) -> bool:
     """Whether a form could use it: facts may also hold what only the engine understands."""
     if isinstance(value, Mapping):
-        return all(isinstance(inner, str | int | float) for inner in value.values())
+        return all(_is_plain(inner) for inner in value.values())
     if isinstance(value, tuple):
         return all(isinstance(inner, str | int | float) for inner in value)
     return isinstance(value, str | int | float)

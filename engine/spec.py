@@ -13,6 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from engine.errors import SpecError, explain
 
 Knob = bool | int | float | str
+Task = Literal["classify", "segment"]
+
+# The figure that stands for a net, by task: shares of right pictures, mean overlap of classes.
+HEADLINES: Mapping[Task, str] = {"classify": "accuracy", "segment": "miou"}
 
 
 class Frozen(BaseModel):
@@ -44,12 +48,18 @@ class Schedule(Frozen):
     epochs: Annotated[int, Field(ge=1, le=2000, description="Passes over the training set")] = 60
     batch: Annotated[int, Field(ge=1, le=4096, description="Images a step")] = 64
     lr: Annotated[float, Field(gt=0, le=10, description="Learning rate at its highest")] = 0.05
-    momentum: Annotated[float, Field(ge=0, lt=1, description="Momentum of SGD")] = 0.9
+    optimizer: Annotated[
+        Literal["sgd", "adam"], Field(description="sgd; adam: its first beta is the momentum")
+    ] = "sgd"
+    momentum: Annotated[float, Field(ge=0, lt=1, description="Momentum of the optimiser")] = 0.9
     nesterov: Annotated[bool, Field(description="Nesterov's momentum")] = False
     weight_decay: Annotated[float, Field(ge=0, le=1, description="Pull of weights to 0")] = 5e-4
     decay: Annotated[
-        Literal["constant", "step", "cosine"],
-        Field(description="constant; step: times `factor` after each milestone; cosine: to 0"),
+        Literal["constant", "step", "cosine", "poly"],
+        Field(
+            description="constant; step: times `factor` after each milestone; cosine: to 0; poly:"
+            " to 0 as (1 - share of the epochs) ** 0.9"
+        ),
     ] = "cosine"
     milestones: Annotated[
         tuple[int, ...], Field(description="Epochs after which the rate drops (decay = step)")
@@ -59,13 +69,24 @@ class Schedule(Frozen):
         float, Field(ge=0, le=100, description="Epochs in which the rate rises from 0")
     ] = 0.0
     drop_last: Annotated[bool, Field(description="Leave out an incomplete last batch")] = False
+    steps: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=100_000,
+            description="Steps an epoch, for segmentation, where an epoch over a handful of images"
+            " would be no unit; 0: as many as show each labelled image once",
+        ),
+    ] = 0
 
 
 class RunSpec(Frozen):
     """Everything that decides a run's result."""
 
     schema_version: Literal[1] = 1
-    task: Literal["classify"] = "classify"
+    task: Annotated[
+        Task, Field(description="classify: a class for an image; segment: for every pixel")
+    ] = "classify"
     data: Choice
     teacher: NetChoice | None = None
     student: NetChoice
@@ -89,6 +110,11 @@ class RunSpec(Frozen):
     ] = "float32"
     evaluate_every: Annotated[int, Field(ge=1, le=1000, description="Epochs")] = 1
     save_every: Annotated[int, Field(ge=1, le=1000, description="Epochs")] = 1
+
+    @property
+    def headline(self) -> str:
+        """The figure that stands for this run's nets."""
+        return HEADLINES[self.task]
 
     def to_json(self) -> str:
         return self.model_dump_json(indent=2)

@@ -75,6 +75,10 @@ def test_without_json_nothing_goes_to_stdout(call: Call) -> None:
         (("run", "demo", "--set", "seed"), "--set 'seed' is no setting"),
         (("run", "demo", "--set", "schedule.epochs=0"), "schedule.epochs = 0 is outside [1, 2000]"),
         (("run", "demo", "--set", "student=nonsense"), "'nonsense'"),
+        (
+            ("run", "sakd-cifar100-vgg13-vgg8", "--set", "teacher.weights=/no/vgg13.pth"),
+            "there is no file /no/vgg13.pth",
+        ),
         (("status", "../runs"), "there is no run '../runs'"),
         (("resume", "20200101-000000-abcdef"), "there is no run"),
         (("cost", "resnet8", "--input", "big"), "--input 'big' is no size"),
@@ -116,6 +120,30 @@ def test_a_queued_run_waits_for_an_engine(call: Call, workspace: Workspace, tmp_
     assert run.status() == "queued"
     assert run.spec().schedule.lr == 0.001
     assert run.meta().name.startswith("mine")
+
+
+def test_a_published_experiment_is_planned_with_what_a_person_sets(
+    call: Call, workspace: Workspace, tmp_path: Path
+) -> None:
+    preset = ("run", "sakd-cifar100-wrn_40_2-ShuffleNetV1", "--queue", "--json")
+    code, found, _ = call(*preset, "--set", "distiller=nst", "--set", "schedule.epochs=2")
+    assert code == 0
+    specs = [workspace.run(run).spec() for run in found["runs"]]
+    names = [spec.student.name for spec in specs]
+    assert names == ["wrn_40_2", "ShuffleNetV1", "ShuffleNetV1", "ShuffleNetV1"]
+    assert [spec.schedule.batch for spec in specs] == [64, 32, 32, 32]
+    assert [spec.schedule.lr for spec in specs] == [0.05, 0.01, 0.01, 0.01]
+    assert {spec.schedule.epochs for spec in specs} == {2}
+    assert [spec.policy.name for spec in specs if spec.policy] == ["all", "learned"]
+    for spec in specs[2:]:
+        assert spec.teacher and spec.teacher.weights == f"run:{found['runs'][0]}"
+        assert spec.distiller and spec.distiller.name == "nst"
+
+    teacher = tiny.teacher_file(tmp_path)
+    code, found, _ = call(*preset, "--set", f"teacher.weights={teacher}", "--set", "policy=all")
+    specs = [workspace.run(run).spec() for run in found["runs"]]
+    assert [spec.method.name for spec in specs] == ["alone", "spot_adaptive"]
+    assert specs[1].teacher and specs[1].teacher.weights == str(teacher)
 
 
 def test_the_status_of_runs_is_shown(call: Call, run: RunFolder) -> None:

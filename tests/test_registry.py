@@ -105,7 +105,8 @@ def test_a_wrong_knob_is_told_in_a_sentence(
 
 
 def test_an_entry_describes_itself_as_plain_data(parts: Registry[Any]) -> None:
-    parts.register("other", title="", source="", secret=Part, seen=("a", 1), deep={"a": {}})(Part)
+    facts = {"seen": ("a", 1), "deep": {"a": {"b": 1}}, "secret": Part, "below": {"a": {"b": Part}}}
+    parts.register("other", title="", source="", **facts)(Part)
     told = json.loads(json.dumps(parts["at"].describe()))
     assert told["help"] == "Does something."
     assert told["aliases"] == ["attention_map"]
@@ -113,7 +114,7 @@ def test_an_entry_describes_itself_as_plain_data(parts: Registry[Any]) -> None:
     power = told["knobs"]["power"]
     assert (power["minimum"], power["maximum"], power["default"]) == (1, 8, 2)
     assert power["description"] == "Exponent"
-    assert set(parts["other"].describe()["facts"]) == {"seen"}
+    assert set(parts["other"].describe()["facts"]) == {"seen", "deep"}
 
 
 def test_a_function_may_be_a_part() -> None:

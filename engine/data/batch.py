@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from engine.registry import Registry
+from engine.spec import Task
+
+VOID = 255  # in a mask: nobody says what this pixel shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +20,7 @@ class Batch:
     """B samples.
 
     image:  (B, 3, H, W) float32, normalised, channels_last
-    target: (B,) int64 class ids
+    target: (B,) int64 class ids, or (B, H, W) int64 of every pixel, VOID where nothing is told
     index:  (B,) int64 position of each sample in its split
     """
 
@@ -33,12 +36,8 @@ class Batch:
         return len(self.target)
 
 
-class Split(Protocol):
-    """One part of a data set: N images of one size with their classes."""
-
-    @property
-    def targets(self) -> Tensor:
-        """(N,) int64 class ids."""
+class Images(Protocol):
+    """N images of one size, without a word on what they show."""
 
     def images(self, rows: Tensor) -> Tensor:
         """(K,) int64 rows -> (K, 3, H, W) uint8."""
@@ -46,13 +45,39 @@ class Split(Protocol):
     def __len__(self) -> int: ...
 
 
+class Split(Images, Protocol):
+    """One part of a data set: N images of one size with their classes."""
+
+    @property
+    def targets(self) -> Tensor:
+        """(N,) int64 class ids; -1 where each pixel has a class of its own."""
+
+
+@runtime_checkable
+class MaskedSplit(Split, Protocol):
+    """N images of one size with the class of every pixel."""
+
+    def masks(self, rows: Tensor) -> Tensor:
+        """(K,) int64 rows -> (K, H, W) uint8 class ids or VOID."""
+
+
+def labels(split: Split, rows: Tensor) -> Tensor:
+    """(K,) rows -> (K,) or, of a masked split, (K, H, W): int64 what a batch has as its target."""
+    return split.masks(rows).long() if isinstance(split, MaskedSplit) else split.targets[rows]
+
+
 @dataclass(frozen=True, slots=True)
 class Augment:
-    """What training does to an image, drawn anew at every step."""
+    """What training does to an image, drawn anew at every step.
+
+    The first two are for images with one class, the last two for images with masks.
+    """
 
     crop_padding: int = 0  # pixels added on each side before a random crop of the old size
     reflect: bool = False  # pad with the mirrored image, not with black
     flip: bool = False  # left and right, half of the time
+    scale: tuple[float, float] = (1.0, 1.0)  # from and to, before a random crop of the old size
+    jitter: float = 0.0  # brightness and contrast, each by a factor of 1 - jitter to 1 + jitter
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +86,9 @@ class DataSet:
 
     mean, std: per channel, of pixel values from 0 to 1
     fingerprint: changes when the pixels or classes change
+    task: of a set to segment all splits are masked
+    proximity: images like those of the set, for methods that need no labels
+    palette: (R, G, B) of each class as its masks are painted; empty where nobody says
     """
 
     name: str
@@ -74,6 +102,9 @@ class DataSet:
     test: Split | None
     fingerprint: str
     notes: tuple[str, ...] = field(default=())
+    task: Task = "classify"
+    proximity: Images | None = None
+    palette: tuple[tuple[int, int, int], ...] = ()
 
     @property
     def splits(self) -> dict[str, Split]:

@@ -12,7 +12,7 @@ from engine.data.batch import DATASETS
 from engine.errors import DataError
 
 RANDOM = np.random.default_rng(0)
-NAMES = [entry.name for entry in DATASETS if "folder" in entry.facts]
+NAMES = [entry.name for entry in DATASETS if "download" in entry.knobs.model_fields]
 
 
 @pytest.fixture
