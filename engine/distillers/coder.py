@@ -49,8 +49,12 @@ class Coder(Distiller):
             Literal["l1", "l2", "cosine"], Field(description="Between two unit codes")
         ] = "l1",
         power: Annotated[
-            Literal[1, 2],
-            Field(description="Of the gap between a map and what the auto-encoder makes of it"),
+            int,
+            Field(
+                ge=1,
+                le=2,
+                description="Of the gap between a map and what the auto-encoder makes of it",
+            ),
         ] = 1,
         warm_up_epochs: Annotated[
             int, Field(ge=1, le=500, description="Epochs of the auto-encoder")

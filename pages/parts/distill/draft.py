@@ -29,6 +29,7 @@ ABOUT: Mapping[str, Any] = {
     "seeds": [],
     "policies": [],
     "with_baseline": True,
+    "extras": [],  # parts that the method can do without, and has
     "teacher_epochs": 30,
     "teacher_schedule": {},  # of a preset's teacher, but for its epochs; empty: as the student's
     "settings": "",  # whose settings distiller and method have
@@ -53,7 +54,8 @@ def refill(spec: Mapping[str, Any], about: Mapping[str, Any]) -> None:
     """Replace all answers; parts that the spec leaves out keep a sensible one for later."""
     given = {name: value for name, value in spec.items() if value is not None}
     st.session_state["draft"] = copy.deepcopy({**FALLBACK, **given})
-    st.session_state["draft_about"] = {**ABOUT, **about}
+    extras = [part for part in PARTS if part in given]
+    st.session_state["draft_about"] = {**ABOUT, "extras": extras, **about}
     st.session_state["draft_turn"] = st.session_state.get("draft_turn", 0) + 1
 
 

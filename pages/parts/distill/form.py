@@ -56,8 +56,19 @@ class Form:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What the chosen method needs beside a student."""
-        return needs_of(self.entries["methods"].get(draft.answer("method.name"), {}))
+        """What the chosen method needs beside a student, and what it was given of what it may."""
+        extras = set(draft.about("extras"))
+        return (*needs_of(self.method), *(part for part in self.may if part in extras))
+
+    @property
+    def method(self) -> Entry:
+        """The catalogue's entry of the chosen method."""
+        return self.entries["methods"].get(draft.answer("method.name"), {})
+
+    @property
+    def may(self) -> tuple[str, ...]:
+        """What the chosen method can do without."""
+        return tuple(self.method.get("facts", {}).get("may", ()))
 
     def plain(self) -> dict[str, Any]:
         return draft.plain_spec(self.needs)
@@ -67,13 +78,19 @@ class Form:
         entries = self.entries[kind]
         before = draft.answer(f"{path}.name")
         options = list(entries) if before in entries or not before else [before, *entries]
-        options = more.pop("options", options)
+        options = list(more.pop("options", options))
+        if before not in options:
+            before = None
         words = more.pop("words", lambda name: entries.get(name, {}).get("title", name))
-        key = draft.key_for(f"{path}.name", before)
+        key = draft.key_for(f"{path}.name", before or options[0])
+        if st.session_state[key] not in options:
+            st.session_state[key] = options[0]
         chosen = st.selectbox(label, options, format_func=words, key=key, **more)
         if chosen != before:
             draft.put(f"{path}.name", chosen)
             draft.put(f"{path}.knobs", {})
+            if path == "method":
+                draft.put_about("extras", [])
             if path in ("teacher", "student"):
                 draft.put(f"{path}.weights", "none")
         self.mark(path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from pages.parts.distill import draft
@@ -24,8 +26,10 @@ def _parts(form: Form) -> None:
         ("distillers", "distiller", "What is copied"),
         ("policies", "policy", "Where it is taught"),
     ):
+        if part in form.may:
+            _with_or_without(part)
         if part == "method" or part in form.needs:
-            form.select(kind, part, label)
+            form.select(kind, part, label, **_options(form, part))
             form.about(kind, part)
             if part == "distiller":
                 form.mark("settings")
@@ -33,30 +37,51 @@ def _parts(form: Form) -> None:
 
 
 def _questions(form: Form) -> None:
-    if "teacher" in form.needs or draft.answer("method.name") == "alone":
-        _with_or_without_teacher(form)
-    form.mark("method")
+    is_taught = _is_taught(form)
+    entries = form.entries["methods"]
+    options = [name for name in entries if ("teacher" in needs_of(entries[name])) == is_taught]
+    form.select("methods", "method", "How the student learns", options=options)
+    form.about("methods", "method")
     if "distiller" in form.needs:
-        form.select("distillers", "distiller", "What the student copies, besides the answers")
+        label = "What the student copies, besides the answers"
+        form.select("distillers", "distiller", label, **_options(form, "distiller"))
         form.about("distillers", "distiller")
         form.mark("settings")
     if "policy" in form.needs:
         _where(form)
 
 
-def _with_or_without_teacher(form: Form) -> None:
+def _options(form: Form, part: str) -> dict[str, Any]:
+    """The distillers that the chosen method can work with, where not all of them."""
+    allowed = form.method.get("facts", {}).get("distillers", ())
+    return {"options": allowed} if part == "distiller" and allowed else {}
+
+
+def _is_taught(form: Form) -> bool:
+    """Whether a teacher helps; the other answer brings another method."""
     is_taught = st.toggle(
         "A teacher helps",
         key=draft.key_for("guided.taught", "teacher" in form.needs),
-        help="Off: the student learns from the labels alone, as a baseline.",
+        help="Off: the student learns from the labels, alone or with others that learn too.",
     )
     if is_taught != ("teacher" in form.needs):
-        taught = (
-            name for name, entry in form.entries["methods"].items() if "teacher" in needs_of(entry)
+        entries = form.entries["methods"]
+        other = next(
+            name for name in entries if ("teacher" in needs_of(entries[name])) == is_taught
         )
-        name = next(taught, "alone") if is_taught else "alone"
-        draft.put_many({"method.name": name, "method.knobs": {}})
+        draft.put_many({"method.name": other, "method.knobs": {}})
         st.rerun()
+    return is_taught
+
+
+def _with_or_without(part: str) -> None:
+    extras = [name for name in draft.about("extras") if name != part]
+    is_wanted = st.toggle(
+        f"With a {part}",
+        key=draft.key_for(f"extra.{part}", part in draft.about("extras")),
+        help="The method can do without; then every image is taught everywhere.",
+    )
+    draft.put_about("extras", [*extras, part] if is_wanted else extras)
 
 
 def _where(form: Form) -> None:
