@@ -17,8 +17,10 @@ from engine.jobs import drafted
 from engine.methods import METHODS
 from engine.runs.presets import Preset, load_presets
 from engine.spec import RunSpec
+from engine.training.schedule import rate_factor
 
-PRESETS = [p for p in load_presets(Path(engine.__file__).parent / "presets") if p.published]
+ALL = [p for p in load_presets(Path(engine.__file__).parent / "presets") if p.published]
+PRESETS = [p for p in ALL if p.base["method"]["name"] == "spot_adaptive"]
 NAMED = [entry for entry in DISTILLERS if "presets" in entry.facts]
 METHOD = METHODS["spot_adaptive"]
 ONCE = {p.name.removeprefix("repdistiller-").removeprefix("sakd-"): p for p in PRESETS}
@@ -46,6 +48,20 @@ def test_named_settings_are_knobs_of_the_distiller_or_of_its_method(entry: Any) 
             assert knob in own or knob in shared, f"{entry.name}: {knob}"
             for one in value.values() if isinstance(value, dict) else [value]:
                 part.check({knob: one})
+
+
+def test_inheritance_and_exploration_has_the_rates_and_weights_of_its_design() -> None:
+    (preset,) = (p for p in ALL if p.name == "ie-cifar10-resnet56-resnet20")
+    weights = {}
+    for name in ("coder", "at", "ofd"):
+        *_, plan = preset.planned({"distiller": name})
+        check_parts(plan.spec)
+        method = METHODS["inherit_explore"].check(plan.spec.method.knobs)
+        weights[name] = (plan.spec.distiller.knobs.get("weight"), method.get("explore_weight"))
+    assert weights == {"coder": (None, None), "at": (100.0, 100.0), "ofd": (None, None)}
+    schedule = plan.spec.schedule
+    rates = [rate_factor(schedule, epoch, 0, 10) * schedule.lr for epoch in (79, 80, 119, 120)]
+    assert rates == pytest.approx([0.1, 0.01, 0.01, 0.001])
 
 
 def test_both_codes_are_told_apart_for_hints() -> None:
