@@ -63,6 +63,11 @@ class ReusedClassifier(Distiller):
                 "this distiller needs a teacher whose classifier is one linear layer on the mean"
                 " of its last map"
             )
+        if head.out_features != setting.num_classes:
+            raise SpecError(
+                f"the teacher knows {head.out_features} classes, the data set"
+                f" {setting.num_classes}: its classifier cannot be reused"
+            )
         self._classifier = head.state_dict()
         self.projector = projector(ours.shape[0], max(1, channels // factor), channels)
 

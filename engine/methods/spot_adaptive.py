@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
@@ -70,6 +71,8 @@ class SpotAdaptive(Taught):
     ) -> None:
         assert materials.distiller
         self.distiller: Distiller = materials.distiller(materials.setting(read_spots(spots)))
+        self.distiller.deploy(materials.student)
+        materials = replace(materials, student_taps=materials.student.taps())
         self.logits = KnowledgeDistillation(materials.setting(), temperature=temperature)
         self._is_about_logits = set(self.distiller.spots) <= set(self.logits.spots)
         name = "logits" if self._is_about_logits else "feature"

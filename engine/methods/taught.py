@@ -119,12 +119,10 @@ class Taught(Method):
         )
         names = (*(spot.name for spot in self._feature_spots), "logits")
         self.spots = names if materials.policy else ()
-        width = sum(
-            taps["embedding"].shape[0] for taps in (materials.teacher_taps, materials.student_taps)
-        )
+        taps = materials.student_taps, materials.teacher_taps
+        width = sum(own["embedding"].shape[0] for own in taps)
         build = materials.policy or All
         self.policy: Policy = build(width, len(names), materials.is_same_family)
-        taps = materials.student_taps, materials.teacher_taps
         hops = [hop_of(spot, *taps) for spot in self._feature_spots] if self.policy.learns else ()
         self.graft = Graft(hops, *taps)
         self.modules = nn.ModuleDict(
@@ -147,7 +145,7 @@ class Taught(Method):
 
     def _begin(self) -> Lesson:
         student = self._materials.student.train()
-        learning = dict.fromkeys(student.parameters())
+        learning = dict.fromkeys(p for p in student.parameters() if p.requires_grad)
         for part in self._parts:
             begin_distilling(part.distiller)
             learning |= dict.fromkeys(p for p in part.distiller.learning() if p.requires_grad)

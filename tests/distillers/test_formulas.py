@@ -835,6 +835,7 @@ def test_simkd_refuses_what_it_cannot_reuse(setting: Setting) -> None:
         ({"head": None}, "one linear layer on the mean of its last map"),
         ({"head": torch.nn.Linear(7, 4)}, "one linear layer on the mean of its last map"),
         ({"teacher": taps, "head": torch.nn.Linear(768, 4)}, "on the mean of its last map"),
+        ({"num_classes": 9}, "the teacher knows 4 classes, the data set 9"),
         ({"spots": (Spot("stage2", "stage2"),)}, "spots cannot be chosen"),
         ({"student": deployed.taps(), "head": head}, "has the classifier of another net already"),
     ):

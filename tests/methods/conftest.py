@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 import tiny
+import tiny_masks
 import torch
 
 from engine.data.batch import Batch
+from engine.data.pool_loader import Pools
 from engine.distillers import DISTILLERS
 from engine.events import Event
 from engine.methods import METHODS, POLICIES, Materials, Method
@@ -81,6 +84,52 @@ def materials(
         precision=torch.float32,
         peer=partial(peer, student),
     )
+
+
+def mask_materials(
+    *,
+    teacher: bool = True,
+    classes: int = len(tiny_masks.CLASSES),
+    schedule: Schedule = Schedule(epochs=4, batch=4, lr=0.01, optimizer="adam", steps=2),
+    **knobs: Any,
+) -> Materials:
+    """For methods that give a class to every pixel.
+
+    Args:
+        classes: of the teacher. knobs: of the data set.
+    """
+    data = tiny_masks.tiny_masks(Path(), 0, **knobs)
+    student = tiny_masks.net(tiny_masks.STUDENT, seed=1)
+    master = freeze(tiny_masks.net(tiny_masks.TEACHER, seed=2, num_classes=classes))
+    pools = Pools(data, schedule.batch, schedule.steps, 0, torch.device("cpu"))
+    return Materials(
+        student=student,
+        teacher=master if teacher else None,
+        student_taps=student.taps(),
+        teacher_taps=master.taps() if teacher else {},
+        is_same_family=False,
+        data=pools.labelled("train"),
+        targets=data.train.targets,
+        num_classes=len(data.classes),
+        distiller=None,
+        policy=None,
+        schedule=schedule,
+        seed=0,
+        device=torch.device("cpu"),
+        precision=torch.float32,
+        peer=partial(peer, tiny.STUDENT),
+        pools=pools,
+    )
+
+
+def materials_for(method: str, distiller: str | None, policy: str | None) -> Materials:
+    """What a registered method needs."""
+    facts = METHODS[method].facts
+    has_teacher = "teacher" in facts["needs"]
+    if facts.get("task") == "segment":
+        return mask_materials(teacher=has_teacher)
+    teacher = tiny.TEACHER if has_teacher else None
+    return materials(distiller=distiller, policy=policy, teacher=teacher)
 
 
 def peer(student: str, design: str, called: str) -> tuple[StagedNet, Mapping[str, Tap]]:

@@ -226,6 +226,24 @@ def test_in_turns_the_second_net_meets_a_first_one_that_has_moved(turns: str) ->
     assert second.learner.name == "peer"
 
 
+@pytest.mark.parametrize(
+    ("turns", "learns"), [("sequential", [True, False, False, True]), ("simultaneous", [True] * 2)]
+)
+def test_a_net_that_only_answers_keeps_no_graph(
+    turns: str, learns: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method, seen = method_of(turns=turns), []
+    for net in method.nets.values():
+
+        def looking(*args: Any, plain: Any = net.trace, **kwargs: Any) -> Any:
+            seen.append(torch.is_grad_enabled())
+            return plain(*args, **kwargs)
+
+        monkeypatch.setattr(net, "trace", looking)
+    stepped(method, moves=False)
+    assert seen == learns
+
+
 def test_without_the_answers_of_peers_each_net_learns_alone() -> None:
     made, plain = given(), given()
     together = method_of(made, kl_weight=0.0)

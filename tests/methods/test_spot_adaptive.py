@@ -490,14 +490,11 @@ def test_nothing_kept_leaves_the_task_loss_exactly(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     method, batch = method_of(materials(distiller=name, policy="none")), tiny.batch_of()
+    student = copy.deepcopy(method.nets["student"])  # as it is deployed
     _, (own,) = parts(stepped(method, batch))
     assert torch.equal(own.loss, own.terms["task"])
-    assert own.terms["task"].item() == pytest.approx(task_loss(batch), abs=1e-6)
-
-
-def task_loss(batch: Batch) -> float:
-    plain = tiny.net(tiny.STUDENT, seed=1).train()
-    return F.cross_entropy(plain(batch.image), batch.target).item()
+    expected = F.cross_entropy(student.train()(batch.image), batch.target).item()
+    assert own.terms["task"].item() == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ALL_DISTILLERS)
@@ -505,11 +502,13 @@ def test_everything_kept_is_ordinary_distillation(name: str) -> None:
     made = materials(distiller=name, policy="all")
     method, batch = method_of(made, logits_weight=0.7, task_weight=0.3), tiny.batch_of()
     twin = copy.deepcopy(method.distiller)  # a step may move what is remembered
+    student = copy.deepcopy(method.nets["student"]).train()
     _, (own,) = parts(stepped(method, batch))
     begin_distilling(twin)
     with torch.no_grad():
         theirs = made.teacher.trace(batch.image, inside=True)
-        ours = tiny.net(tiny.STUDENT, seed=1).train().trace(batch.image, inside=True)
+        ours = student.trace(batch.image, inside=True)
+        task = F.cross_entropy(ours["logits"], batch.target).item()
         torch.manual_seed(DRAW)
         pairs = twin.project(ours, theirs)
         feature = sum(float(twin.measure(pair, batch).mean()) for pair in pairs)
@@ -520,9 +519,9 @@ def test_everything_kept_is_ordinary_distillation(name: str) -> None:
         )
     weight = method.distiller.weight
     if method.spots == ("logits",):
-        expected = 0.3 * task_loss(batch) + weight * feature
+        expected = 0.3 * task + weight * feature
     else:
-        expected = 0.3 * task_loss(batch) + 0.7 * float(soft) + weight * feature
+        expected = 0.3 * task + 0.7 * float(soft) + weight * feature
     assert own.loss.item() == pytest.approx(expected, rel=1e-5)
 
 
@@ -537,10 +536,10 @@ def test_each_spot_has_the_choice_that_belongs_to_it(
         kept[:, column] = True
         fixed(method, monkeypatch, kept)
         twin = copy.deepcopy(method.distiller)
+        student = copy.deepcopy(method.nets["student"]).train()
         _, (own,) = parts(stepped(method, batch))
         begin_distilling(twin)
         with torch.no_grad():
-            student = tiny.net(tiny.STUDENT, seed=1).train()
             torch.manual_seed(DRAW)
             pairs = twin.project(
                 student.trace(batch.image, inside=True),
