@@ -19,6 +19,7 @@ from engine.distillers.base import (
     Taps,
     WarmUp,
     Weight,
+    before_relu,
     spots_at_stages,
 )
 from engine.nets.staged import Trace
@@ -26,7 +27,24 @@ from engine.nets.staged import Trace
 SCALE = 3e-3
 
 
-@DISTILLERS.register("ab", title="Copy boundaries (AB)", source="Heo et al., AAAI 2019")
+@DISTILLERS.register(
+    "ab",
+    title="Copy boundaries (AB)",
+    source="Heo et al., AAAI 2019",
+    presets={
+        "RepDistiller": {
+            "weight": 0.0,
+            "logits_weight": 0.0,
+            "warm_up_lr": dict.fromkeys(
+                (
+                    *("vgg13-MobileNetV2", "ResNet50-MobileNetV2", "wrn_40_2-ShuffleNetV1"),
+                    *("resnet32x4-ShuffleNetV1", "resnet32x4-ShuffleNetV2"),
+                ),
+                0.01,
+            ),
+        }
+    },
+)
 class ActivationBoundaries(Distiller):
     """Makes the student's neurons fire where the teacher's fire, however strongly.
 
@@ -67,7 +85,7 @@ class ActivationBoundaries(Distiller):
 
     def place(self, student: Taps, teacher: Taps) -> tuple[Spot, ...]:
         return tuple(
-            Spot(_before_relu(s, student), _before_relu(t, teacher))
+            Spot(before_relu(s, student), before_relu(t, teacher))
             for s, t in spots_at_stages(student, teacher)
         )
 
@@ -100,10 +118,6 @@ def _missing(pair: Pair) -> Tensor:
     """(K,) sum of the squares by which neurons miss their boundary."""
     missing = (pair.teacher - pair.student) * pair.teacher.sign()
     return missing.clamp(min=0).square().flatten(1).sum(dim=1)
-
-
-def _before_relu(stage: str, taps: Taps) -> str:
-    return f"{stage}.pre" if f"{stage}.pre" in taps else stage
 
 
 def _connector(into: int, out: int) -> nn.Module:

@@ -28,7 +28,12 @@ from engine.errors import SpecError
 from engine.nets.staged import Trace
 
 
-@DISTILLERS.register("fsp", title="Copy the flow (FSP)", source="Yim et al., CVPR 2017, eq. 1-2")
+@DISTILLERS.register(
+    "fsp",
+    title="Copy the flow (FSP)",
+    source="Yim et al., CVPR 2017, eq. 1-2",
+    presets={"RepDistiller": {"weight": 0.0, "logits_weight": 0.0}},
+)
 class FlowOfSolution(Distiller):
     """Makes the student turn one feature into the next as the teacher does.
 
