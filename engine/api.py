@@ -23,7 +23,7 @@ from typing import Any
 import psutil
 
 from engine.errors import DistillError, SpecError, WeightsError, WorkspaceError
-from engine.events import CostMeasured, Evaluated, Note, Prepared, RunEnded, SpotsCounted
+from engine.events import At, CostMeasured, Evaluated, Note, Prepared, RunEnded, SpotsCounted
 from engine.runs import control
 from engine.runs.choices import Choices, read_choices
 from engine.runs.control import Command
@@ -89,6 +89,7 @@ __all__ = [
     "Status",
     "Studio",
     "Summary",
+    "Weights",
     "WorkspaceError",
     "parse_spec",
     "read_spec",
@@ -100,6 +101,8 @@ PRESETS = ENGINE / "presets"
 SHIPPED = ENGINE.parent / "assets" / "teachers"
 NEEDED_BYTES = 500_000_000  # below it a run would soon fill the disk
 VIEWS_KEPT = 64
+
+Weights = tuple[str, At]  # of a run, as its checkpoint was saved at a position
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,6 +354,61 @@ class Studio:
             state = self._jobs.ask("pictures", params, again=True)
         return state
 
+    # What the two parts of a student hold. Weights are a run and the position that its
+    # checkpoint was saved at; each of these jobs takes seconds, so ask for one after another.
+
+    def part_answers(self, weights: Weights) -> JobState:
+        """How often each part of a student alone is right.
+
+        value: {"images", "figures": {"inherit" | "explore" | "both": {"accuracy", "agreement":
+        with the teacher}}}, shares from 0 to 1
+
+        Raises:
+            WorkspaceError: there is no such run; so for the jobs below.
+        """
+        return self._of_weights("part_answers", weights)
+
+    def part_pictures(self, weights: Weights, fails: str) -> JobState:
+        """Where the teacher, the student and its parts find the class of some images.
+
+        Args:
+            fails: "inherit" or "explore", which is wrong alone where both parts together are
+                right; "both", which are wrong; "" for the first images.
+
+        value: {"images": how many are such, "shown": [{"row" in the split, "label", "said":
+        {"teacher", "both", and but for the first images "inherit", "explore": class}, "image":
+        PNG in base64 with five tiles: image, teacher, whole student, inherit, explore}]}
+        """
+        return self._of_weights("part_pictures", weights, fails=fails)
+
+    def part_likeness(self, weights: Weights, of: Weights | None = None) -> JobState:
+        """Linear CKA between the last maps of the teacher and of a student's parts.
+
+        Args:
+            of: another run, whose student is divided by the same channels.
+
+        value: {"images", "raw", "codes": {"teacher, inherit" | "teacher, explore" |
+        "inherit, explore": 0 to 1, or None}}; no codes where no encoder learnt, or `of` is given
+        """
+        if of is not None:
+            self._workspace.run(of[0])
+        return self._of_weights("part_likeness", weights, of=of)
+
+    def part_neurons(self, weights: Weights) -> JobState:
+        """How many directions of a map hold nearly all of the loss's gradients.
+
+        value: {"images", "left_out": shares of their energy that may be missing, "counts":
+        {"teacher" | "inherit" | "explore": one number for each share}, "sizes": {...: values}}
+        """
+        return self._of_weights("part_neurons", weights)
+
+    def student_flatness(self, weights: Weights, sigma: float) -> JobState:
+        """The loss of a run's student when N(0, sigma^2) is added to its weights.
+
+        value: {"images", "mean", "std" over five draws in nats; None where it overflows}
+        """
+        return self._of_weights("student_flatness", weights, sigma=sigma)
+
     # Asking for runs
 
     def launch(
@@ -573,6 +631,11 @@ class Studio:
         return _read_mapping(self._workspace.drafts / "distill.json")
 
     # Inside
+
+    def _of_weights(self, kind: str, weights: Weights, **more: Any) -> JobState:
+        run_id, at = weights
+        self._workspace.run(run_id)
+        return self._jobs.ask(kind, {"weights": (run_id, at), **more})
 
     def _active(self, one: Summary) -> Active:
         beat = read_heartbeat(self._workspace.run(one.id))

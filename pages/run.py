@@ -15,6 +15,7 @@ from pages.parts import site
 from pages.parts.door import colours, open_run, open_studio, outcome
 from pages.parts.live_plot import live_plot
 from pages.parts.look_choices import look_choices
+from pages.parts.parts.overview import parts
 from pages.parts.run_figures import accuracy_plot, rate_plot, terms_plot
 from pages.parts.run_lines import lines_of
 from pages.parts.seed_table import seed_table, specs_of
@@ -41,9 +42,9 @@ def main() -> None:
         st.caption("Nothing else is touched by it. It can be deleted on the page Runs.")
         return
     view = found.view(card.id)
-    names = ["Overview", "Curves", "Spots", "Efficiency", "Config", "Log", "Files"]
+    names = ["Overview", "Curves", "Spots", "Parts", "Efficiency", "Config", "Log", "Files"]
     tabs = st.tabs(names, key="run_tab", on_change="rerun", bind="query-params")
-    draws = (_overview, _curves, spots, _efficiency, _config, _log, _files)
+    draws = (_overview, _curves, spots, parts, _efficiency, _config, _log, _files)
     for tab, draw in zip(tabs, draws, strict=True):
         if tab.open:
             with tab:
@@ -191,13 +192,15 @@ def _log(found: Studio, card: RunCard, view: RunView) -> None:
     st.code(found.log_text(card.id) or "The worker printed nothing.", language=None, height=420)
 
 
-def _files(found: Studio, card: RunCard, _: RunView) -> None:
+def _files(found: Studio, card: RunCard, view: RunView) -> None:
     files = found.files(card.id)
     if not files:
         st.caption("This run keeps no files yet.")
+    what = {f"artefacts/{saved.name}": saved.what for saved in view.artefacts.values()}
     for name, num_bytes in files:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"`{name}` · {size(num_bytes)}")
+            told = [f"`{name}`", size(num_bytes), *([what[name]] if name in what else [])]
+            st.markdown(" · ".join(told))
             if num_bytes > SHOWN_BY_PATH:
                 st.code(str(found.file(card.id, name)), language=None)
                 continue

@@ -114,6 +114,8 @@ def test_an_id_from_outside_never_becomes_a_path(studio: Studio, run_id: str) ->
         *(studio.run, studio.view, studio.resume, studio.delete, studio.unqueue, studio.files),
         *(studio.log_text, studio.heartbeat, studio.evidence, studio.choices),
         lambda found: studio.pictures(found, [0]),
+        lambda found: studio.part_answers((found, (0, 1, 0))),
+        lambda found: studio.student_flatness((found, (0, 1, 0)), 0.1),
         lambda found: studio.send(found, "stop"),
         lambda found: studio.rename(found, name="x"),
         lambda found: studio.file(found, "spec.json"),
@@ -417,6 +419,34 @@ def test_pictures_are_asked_for_with_what_the_run_saw(
     params = {"data": {"name": "shapes", "knobs": {}}, "seed": 3, "rows": [4]}
     assert asked[0] == ("pictures", {**params, "fingerprint": "abc"}, {})
     assert asked[1] == ("pictures", {**params, "fingerprint": "abc"}, {"again": True})
+
+
+def test_what_parts_hold_is_asked_for_by_run_and_position(
+    studio: Studio, taught: RunSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio.launch(taught, name="x")
+    weights = (only(studio), (0, 1, 0))
+    asked: list[tuple[str, object]] = []
+
+    def ask(_: object, kind: str, params: object) -> api.JobState:
+        asked.append((kind, params))
+        return api.JobState("waiting")
+
+    monkeypatch.setattr(api.JobProcess, "ask", ask)
+    studio.part_answers(weights)
+    studio.part_pictures(weights, "explore")
+    studio.part_likeness(weights, of=weights)
+    studio.part_neurons(weights)
+    studio.student_flatness(weights, 0.01)
+    assert asked == [
+        ("part_answers", {"weights": weights}),
+        ("part_pictures", {"weights": weights, "fails": "explore"}),
+        ("part_likeness", {"weights": weights, "of": weights}),
+        ("part_neurons", {"weights": weights}),
+        ("student_flatness", {"weights": weights, "sigma": 0.01}),
+    ]
+    with pytest.raises(WorkspaceError):
+        studio.part_likeness(weights, of=("../x", (0, 1, 0)))
 
 
 def test_choices_come_from_the_run_and_are_none_before_its_first_epoch(

@@ -73,7 +73,7 @@ def test_yaml_leaves_defaults_out() -> None:
         (
             {"schedule": {"decay": "linear"}},
             "schedule.decay",
-            "schedule.decay = 'linear' is not one of constant, step, cosine",
+            "schedule.decay = 'linear' is not one of constant, step, cosine, poly",
         ),
         (
             {"schedule": {"lr": float("nan")}},

@@ -221,7 +221,6 @@ def _codes(
     """What a net with the taps `own` needs to learn from the codes of the other."""
     seed = seed_for(materials.seed, "split", name)
     split = Split(own, [last_map(own)], ratio=ratio, order=order, seed=seed)
-
     shares: tuple[tuple[PartName, float], ...] = (("inherit", ratio), ("explore", 1 - ratio))
 
     def part(which: PartName) -> Coder:

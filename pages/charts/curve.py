@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 from engine.api import Curve, RunView
@@ -12,6 +13,7 @@ from pages.charts.colour import Figure, Palette, Role, layout, style
 
 MAX_POINTS = 600  # of one curve in the browser: as many as its chart has pixels
 FEW_POINTS = 60  # up to which each point has its marker and none is smoothed away
+DISTANCE = " distance"  # ends the name of what is told beside the terms of a loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,34 +98,59 @@ def accuracy_figure(lines: Sequence[Line], colours: Palette, look: Look | None =
             }
         )
     for line in lines:
-        curve = line.view.figure_curve("student", "accuracy", evaluated_split(line.view))
-        looks = style(line.role, nth.get(line.role, 0), colours)
-        nth[line.role] = nth.get(line.role, 0) + 1
-        percents = Curve(curve.at, curve.epoch, tuple(100 * value for value in curve.value))
-        data += _traces(line.view, percents, line.label, looks, look, "%{y:.1f} %", line.run_id)
+        for net in learners(line.view):
+            curve = line.view.figure_curve(net, "accuracy", evaluated_split(line.view))
+            looks = style(line.role, nth.get(line.role, 0), colours)
+            nth[line.role] = nth.get(line.role, 0) + 1
+            percents = Curve(curve.at, curve.epoch, tuple(100 * value for value in curve.value))
+            label, group = learner_label(line, net), f"{line.run_id} {net}"
+            data += _traces(line.view, percents, label, looks, look, "%{y:.1f} %", group)
     return _figure(data, colours, look, "Accuracy (%)", end, height=340)
 
 
+def learners(view: RunView) -> tuple[str, ...]:
+    """The nets that learn in a run, the student first; several where nets teach each other."""
+    told = [event.net for event in view.evaluated if event.net != "teacher"]
+    return tuple(dict.fromkeys(["student", *told]))
+
+
+def learner_label(line: Line, net: str) -> str:
+    """What a legend calls one net of a run."""
+    return line.label if net == "student" else f"{line.label}: {net}"
+
+
 def terms_figure(view: RunView, colours: Palette, look: Look | None = None) -> Figure:
-    """The parts of the training loss."""
-    return _many(view, view.terms, colours, look or Look(), "Loss (nats)")
+    """The parts of the training loss; not the distances that are told beside them."""
+    terms = {name: curve for name, curve in view.terms.items() if not name.endswith(DISTANCE)}
+    return curves_figure(view, terms, colours, look or Look(), "Loss (nats)")
 
 
 def rate_figure(view: RunView, colours: Palette, look: Look | None = None) -> Figure:
     """Learning rate of each learner."""
     unsmoothed = Look(over=look.over, log_y=look.log_y) if look else Look()
-    return _many(view, view.rates, colours, unsmoothed, "Learning rate")
+    return curves_figure(view, view.rates, colours, unsmoothed, "Learning rate")
 
 
-def _many(
-    view: RunView, curves: Mapping[str, Curve], colours: Palette, look: Look, title: str
+def curves_figure(
+    view: RunView,
+    curves: Mapping[str, Curve],
+    colours: Palette,
+    look: Look,
+    title: str,
+    looks: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> Figure:
+    """Several quantities of one unit over training.
+
+    Args:
+        looks: name -> line, as Plotly writes it, for curves that always look the same.
+    """
     wheel = (colours.ink, *colours.others)
     data: list[dict[str, Any]] = []
     for nth, (name, curve) in enumerate(curves.items()):
         dash = ("solid", "dash", "dot", "dashdot", "longdash")[nth % 5]
-        looks = {"line": {"color": wheel[nth % len(wheel)], "width": 2, "dash": dash}}
-        data += _traces(view, curve, name.replace("_", " "), looks, look, "%{y:.4g}")
+        usual = {"line": {"color": wheel[nth % len(wheel)], "width": 2, "dash": dash}}
+        drawn = looks.get(name, usual)
+        data += _traces(view, curve, name.replace("_", " "), drawn, look, "%{y:.4g}")
     return _figure(data, colours, look, title, _last_x(view, look), height=260)
 
 

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 import streamlit as st
 
 from engine.api import RunView
-from pages.charts.curve import Line, Look, accuracy_figure, rate_figure, terms_figure
+from pages.charts.curve import (
+    Line,
+    Look,
+    accuracy_figure,
+    learner_label,
+    learners,
+    rate_figure,
+    terms_figure,
+)
 from pages.charts.spot import epoch_by_spot, newest_shares
 from pages.charts.words import percent
 from pages.parts.door import colours
@@ -17,9 +25,10 @@ from pages.parts.live_plot import live_plot
 def accuracy_plot(lines: Sequence[Line], look: Look, *, key: str, keep: str) -> None:
     """Teacher, alone and taught over training."""
     said = [
-        f"{line.label} {percent(curve.value[-1])}"
+        f"{learner_label(line, net)} {percent(curve.value[-1])}"
         for line in lines
-        if (curve := line.view.figure_curve("student", "accuracy", "validation")).value
+        for net in learners(line.view)
+        if (curve := line.view.figure_curve(net, "accuracy", "validation")).value
     ]
     if not said and not any(line.view.evaluated for line in lines):
         st.caption("The curves begin with the first measurement.")

@@ -38,8 +38,9 @@ def test_classes_are_told_from_the_mean_of_the_projected_last_map(
         expected = net.stages["logits"](projected.mean(dim=(2, 3)))
         assert torch.allclose(net(images), expected, atol=1e-5)
         assert torch.equal(net.trace(images, inside=True)[PROJECTED], projected)
-    assert net.names == before.names
     taps = net.taps()
+    assert net.names == before.names
+    assert set(taps) == {*before.taps(), PROJECTED}
     assert net.last_map == PROJECTED
     assert taps[PROJECTED].shape == (CHANNELS, *last.shape[2:])
     assert (taps["embedding"].shape, taps["logits"].shape) == ((CHANNELS,), (CLASSES,))

@@ -22,9 +22,7 @@ def catalogue() -> Mapping[str, Any]:
 
 
 @pytest.fixture
-def page(
-    open_page: Open, monkeypatch: pytest.MonkeyPatch, catalogue: Mapping[str, Any]
-) -> AppTest:
+def page(open_page: Open, monkeypatch: pytest.MonkeyPatch, catalogue: Mapping[str, Any]) -> AppTest:
     from engine.api import Studio
 
     check: dict[str, object] = {"errors": [], "warnings": [], "costs": {}}

@@ -65,7 +65,9 @@ def test_an_id_that_names_no_run_gets_a_sentence(name: str, run_id: str, open_pa
     assert "This run cannot be shown" in texts(app)
 
 
-@pytest.mark.parametrize("tab", ["Curves", "Spots", "Efficiency", "Config", "Log", "Files"])
+@pytest.mark.parametrize(
+    "tab", ["Curves", "Spots", "Parts", "Efficiency", "Config", "Log", "Files"]
+)
 def test_every_tab_of_a_run_opens_by_its_address(tab: str, open_page, canned) -> None:
     app = open_page("run", run=canned["taught"], run_tab=tab)
     assert not app.exception
