@@ -24,6 +24,7 @@ test: check chromium
 
 bench: $(VENV)/.installed-dev chromium
 	$(BIN)/python -m benchmarks.pages
+	$(BIN)/python -m engine bench step
 
 fix: $(VENV)/.installed-dev
 	$(BIN)/ruff format .

@@ -14,12 +14,13 @@ from engine.data import DATASETS, DataSet
 from engine.data.batch import Batches
 from engine.data.data_root import data_choice, find_root
 from engine.data.device_loader import training_batches
+from engine.data.pool_loader import Pools
 from engine.distillers import DISTILLERS
 from engine.errors import DistillError, SpecError, WeightsError
 from engine.methods import METHODS, POLICIES, Materials, Method
 from engine.nets import NETS, StagedNet, Tap, build_net, taps_of
 from engine.nets.freeze import freeze
-from engine.nets.weights import ImportReport, load_weights
+from engine.nets.weights import ImportReport, load_weights, stored_classes
 from engine.registry import Registry
 from engine.seeding import seed_for
 from engine.spec import Choice, NetChoice, RunSpec
@@ -36,6 +37,14 @@ class Loaded:
 
     net: StagedNet
     report: ImportReport | None
+
+    def knows(self, data: DataSet) -> bool:
+        """Whether the loaded classifier tells the data set's classes apart, as far as is known."""
+        if self.report is None:
+            return False
+        named = self.report.facts.get("classes")
+        same = self.report.num_classes == len(data.classes)
+        return same if named is None else named == "\n".join(data.classes)
 
 
 def check_parts(spec: RunSpec) -> None:
@@ -57,6 +66,7 @@ def check_parts(spec: RunSpec) -> None:
         if choice is not None:
             with located(path):
                 registry[choice.name].check(choice.knobs)
+    _check_task(spec, data)
     facts = METHODS[spec.method.name].facts
     needs, may = facts["needs"], facts.get("may", ())
     for part in ("teacher", "distiller", "policy"):
@@ -71,6 +81,42 @@ def check_parts(spec: RunSpec) -> None:
             f"method {spec.method.name} cannot use {spec.distiller.name};"
             f" it takes {', '.join(allowed)}",
             where="distiller",
+        )
+
+
+def _check_task(spec: RunSpec, data: Choice) -> None:
+    """Whether all parts are for the task of the spec, and its schedule has an effect there."""
+    for path, registry, choice in (
+        ("data", DATASETS, data),
+        ("teacher", NETS, spec.teacher),
+        ("student", NETS, spec.student),
+        ("method", METHODS, spec.method),
+    ):
+        of = "classify" if choice is None else registry[choice.name].facts.get("task", "classify")
+        if choice is not None and of not in ("any", spec.task):
+            raise SpecError(
+                f"{registry.kind} {choice.name} is for task {of}, this run's task is {spec.task}",
+                hint=f"Set task: {of}, or choose another {registry.kind}.",
+                where=path,
+            )
+    schedule = spec.schedule
+    idle = {
+        "steps": spec.task == "classify" and schedule.steps > 0,
+        "drop_last": spec.task == "segment" and schedule.drop_last,
+        "nesterov": schedule.optimizer == "adam" and schedule.nesterov,
+    }
+    for name, is_idle in idle.items():
+        if is_idle:
+            raise SpecError(
+                f"schedule.{name} has no effect with task {spec.task}"
+                f" and optimizer {schedule.optimizer}; leave it out",
+                where=f"schedule.{name}",
+            )
+    if spec.task == "segment" and schedule.batch == 1:
+        raise SpecError(
+            "a batch of 1 leaves the norm after a head's pooling a single number to work on",
+            hint="Choose a batch of 2 or more.",
+            where="schedule.batch",
         )
 
 
@@ -123,13 +169,20 @@ def weights_source(choice: NetChoice, runs: Path) -> str:
     return choice.weights
 
 
-def make_net(choice: NetChoice, data: DataSet, *, runs: Path, seed: int) -> Loaded:
+def make_net(
+    choice: NetChoice, data: DataSet, *, runs: Path, seed: int, num_classes: int = 0
+) -> Loaded:
     """A net for a data set, with the weights that its choice names.
+
+    Args:
+        num_classes: what its classifier tells apart; 0: the classes of the data set. A segmenter
+            for these may start from weights that know others, with a new classifier.
 
     Raises:
         SpecError, WeightsError: with a sentence.
     """
-    num_classes = len(data.classes)
+    new_head = data.task == "segment" and not num_classes
+    num_classes = num_classes or len(data.classes)
     net = build_net(
         choice.name,
         choice.knobs,
@@ -138,7 +191,9 @@ def make_net(choice: NetChoice, data: DataSet, *, runs: Path, seed: int) -> Load
         seed=seed_for(seed, "weights", choice.name),
     )
     source = weights_source(choice, runs)
-    report = load_weights(net, source, name=NETS[choice.name].name, num_classes=num_classes)
+    report = load_weights(
+        net, source, name=NETS[choice.name].name, num_classes=num_classes, new_head=new_head
+    )
     return Loaded(net, report)
 
 
@@ -159,7 +214,11 @@ def make_teacher(
                 hint="Give a file, or train it first.",
                 where="teacher.weights",
             )
-        loaded = make_net(spec.teacher, data, runs=runs, seed=spec.seed)
+        num_classes = len(data.classes)
+        if METHODS[spec.method.name].facts.get("teacher_classes") == "any":
+            source = weights_source(spec.teacher, runs)
+            num_classes = stored_classes(source, name=NETS[spec.teacher.name].name)
+        loaded = make_net(spec.teacher, data, runs=runs, seed=spec.seed, num_classes=num_classes)
     return Loaded(freeze(loaded.net.to(device)), loaded.report)
 
 
@@ -191,14 +250,21 @@ def make_method(
     """The method of a spec with all that it arranges; its own weights are drawn by seed.
 
     Raises:
-        SpecError: this pair of nets cannot be distilled this way.
+        SpecError: the parts are for different tasks, or this pair of nets cannot be distilled
+            this way.
     """
+    _check_task(spec, data_choice(spec.data))
+    schedule = spec.schedule
+    pools = None
+    if data.task == "segment":
+        pools = Pools(data, schedule.batch, schedule.steps, spec.seed, device)
+        batches = batches or pools.labelled("train")
     batches = batches or training_batches(
         data,
-        batch=spec.schedule.batch,
+        batch=schedule.batch,
         seed=spec.seed,
         device=device,
-        drop_last=spec.schedule.drop_last,
+        drop_last=schedule.drop_last,
     )
     materials = Materials(
         student=student,
@@ -207,6 +273,7 @@ def make_method(
         teacher_taps=net_taps(spec.teacher, data, teacher),
         is_same_family=is_same_family(spec),
         data=batches,
+        pools=pools,
         targets=data.train.targets,
         num_classes=len(data.classes),
         distiller=_builder(DISTILLERS, spec.distiller),

@@ -36,6 +36,7 @@ from engine.runs.view import RunView, fold
 from engine.spec import Choice, NetChoice, parse_yaml, read_spec, set_path
 
 POLL_SECONDS = 0.2
+_HEADLINES = {"accuracy": "right", "miou": "mean IoU"}
 _ITSELF = (sys.executable, "-m", "engine")
 PACKAGES = ("torch", "torchvision", "streamlit", "plotly", "fvcore", "numpy", "pydantic")
 
@@ -434,13 +435,14 @@ def _words(view: RunView) -> str:
     phase = view.phase
     if phase is None:
         return view.prepared[-1].text if view.prepared else "preparing"
-    accuracy = view.figure("student", weights="last")
-    right = "" if accuracy is None else f", {accuracy:.1%} right"
+    figure = view.figure("student", weights="last")
+    right = "" if figure is None else f", {figure:.1%} {_HEADLINES[view.headline]}"
     return f"{phase.phase} {min(view.at[1] + 1, phase.epochs)}/{phase.epochs}{right}"
 
 
 def _report(workspace: Workspace, experiment: Experiment) -> None:
-    for name, value in figures(workspace, experiment).items():
+    for name, found in figures(workspace, experiment).items():
+        value = found.get("miou") if isinstance(found, dict) else found
         screen.print(f"{name:<8} {'not measured' if value is None else f'{value:.2%}'}")
 
 

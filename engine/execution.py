@@ -17,6 +17,7 @@ from torch import Tensor
 
 from engine.assembly import (
     EVALUATION_BATCH,
+    Loaded,
     check_parts,
     load_data,
     make_method,
@@ -24,7 +25,7 @@ from engine.assembly import (
     make_teacher,
     peer_choice,
 )
-from engine.data.batch import Batch, DataSet
+from engine.data.batch import Batch, DataSet, Split
 from engine.data.device_loader import evaluation_batches
 from engine.errors import SpecError, TrainingError
 from engine.events import (
@@ -46,6 +47,7 @@ from engine.events import (
 from engine.measures.accuracy import classification_figures
 from engine.measures.cost import measure_cost
 from engine.measures.precision import faster_precision
+from engine.measures.segmenter_figures import Segmented, rows_to_keep, segmented
 from engine.methods import Method
 from engine.nets import StagedNet
 from engine.nets.weights import save_weights
@@ -57,6 +59,9 @@ from engine.training.loop import EpochEnded, Stepped, fit
 from engine.training.phase import Lesson, Phase
 from engine.training.tally import Tally
 
+# What a net reaches that says one class everywhere, some more for luck, times the classes.
+_GUESSING = {"classify": 1.5, "segment": 1.0}
+_PIXELS = 2**20  # of a batch of images that are segmented
 _NOT_FINITE_HINTS = ("Lower the learning rate and start again.", "Take other weights.")
 
 End = Literal["finished", "stopped", "interrupted"]
@@ -136,21 +141,8 @@ class _Run:
         ).net.to(self.device)
         if self.spec.precision == "auto":
             yield self._settle_precision(student)
-        if self.teacher is not None and self.spec.teacher is not None:
-            told = [
-                self._evaluated("teacher", self.teacher, split, "given") for split in self._shown()
-            ]
-            yield from told
-            accuracy = told[-1].figures["accuracy"]
-            yield Prepared(
-                what="teacher", text=f"{self.spec.teacher.name}: {accuracy * 100:.1f} % right"
-            )
-            if accuracy < 1.5 / len(self.data.classes):
-                yield Note(
-                    level="warning",
-                    text="The teacher does no better than guessing: its classes may be in another"
-                    " order, or its images were normalised otherwise.",
-                )
+        if teacher is not None:
+            yield from self._teacher_told(teacher)
         self._look_before_training()
         self.method: Method = make_method(
             self.spec, self.data, student, self.teacher, device=self.device
@@ -174,6 +166,28 @@ class _Run:
                     " run may differ from one that was never interrupted.",
                 )
         self.folder.write_environment(self._environment())
+
+    def _teacher_told(self, teacher: Loaded) -> Iterator[Event]:
+        """The teacher on the splits that are shown, where it knows their classes."""
+        assert self.spec.teacher is not None
+        name = self.spec.teacher.name
+        if self.spec.task == "segment" and not teacher.knows(self.data):
+            yield Prepared(what="teacher", text=f"{name}: knows other classes, is not measured")
+            return
+        told: list[Evaluated] = []
+        for split in self._shown():
+            for event in self._evaluated("teacher", teacher.net, split, "given"):
+                told += [event] if isinstance(event, Evaluated) else []
+                yield event
+        figure = told[-1].figures[self.spec.headline]
+        words = {"accuracy": "right", "miou": "mean IoU"}[self.spec.headline]
+        yield Prepared(what="teacher", text=f"{name}: {figure * 100:.1f} % {words}")
+        if figure < _GUESSING[self.spec.task] / len(self.data.classes):
+            yield Note(
+                level="warning",
+                text="The teacher does no better than guessing: its classes may be in another"
+                " order, or its images were normalised otherwise.",
+            )
 
     def _settle(self) -> None:
         """Replace what a spec leaves open by what this machine has, for good."""
@@ -273,9 +287,10 @@ class _Run:
         """Every net of the method on the splits that are shown while training."""
         for name, net in self.method.nets.items():
             for split in self._shown(while_training=True):
-                told = self._evaluated(name, net, split, "last", by_hand=by_hand)
-                yield told
-                figure = told.figures["accuracy"]
+                told = [*self._evaluated(name, net, split, "last", by_hand=by_hand)]
+                yield from told
+                assert isinstance(told[-1], Evaluated)
+                figure = told[-1].figures[self.spec.headline]
                 is_chosen = split == self.spec.select_on and name == "student" and not by_hand
                 if is_chosen and figure > self.best_figure and self.at > (0, 0, 0):
                     self.best_figure, self.best_at = figure, self.at
@@ -289,18 +304,30 @@ class _Run:
         weights: Weights,
         *,
         by_hand: bool = False,
-    ) -> Evaluated:
+    ) -> Iterator[Event]:
+        """What a net does on a split; the figures come last, with what they stand on before."""
         part = self.data.splits[split]
-        batches = evaluation_batches(part, self.data, batch=EVALUATION_BATCH, device=self.device)
-        figures = classification_figures(net, self._watched(batches), around=self._autocast)
+        at = (0, 0, 0) if weights == "given" else self.at  # a resumed run measures it again
+        if self.spec.task == "segment":
+            kept = rows_to_keep(len(part))
+            found = segmented(
+                net, self._batches(part), len(self.data.classes), kept=kept, around=self._autocast
+            )
+            figures = found.figures
+            if weights != "best":
+                yield self._keep_masks(found, f"{name}_{split}_{'-'.join(map(str, at))}")
+        else:
+            figures = classification_figures(net, self._batches(part), around=self._autocast)
+        if weights == "last" and split in self._shown(while_training=True):
+            figures |= self.method.figures(self.plan[at[0]].name, net, self._batches(part))
         if not all(map(math.isfinite, figures.values())):
             raise TrainingError(
                 f"The loss of the {name} on the {split} split is not finite"
                 f" in phase {self.at[0] + 1}, after epoch {self.at[1]}.",
                 hint=_NOT_FINITE_HINTS[weights == "given"],
             )
-        return Evaluated(
-            at=(0, 0, 0) if weights == "given" else self.at,  # a resumed run measures it again
+        yield Evaluated(
+            at=at,
             net=name,
             weights=weights,
             split=split,
@@ -308,6 +335,14 @@ class _Run:
             samples=len(part),
             by_hand=by_hand,
         )
+
+    def _batches(self, part: Split) -> Iterator[Batch]:
+        """All images of a split, unless the run is asked to end at once."""
+        height, width = self.data.input_shape[1:]
+        size = EVALUATION_BATCH
+        if self.spec.task == "segment":
+            size = min(size, max(1, _PIXELS // (height * width)))
+        return self._watched(evaluation_batches(part, self.data, batch=size, device=self.device))
 
     def _watched(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The batches, unless the run is asked to end at once."""
@@ -365,7 +400,7 @@ class _Run:
         """Measure the last and the best student on every split, and leave both."""
         for name, net in self.method.nets.items():
             for split in self._final_splits():
-                yield self._evaluated(name, net, split, "last")
+                yield from self._evaluated(name, net, split, "last")
             yield self._save_net(net, "last", name)
         if self.best_at == self.at:
             yield from self._as_best()
@@ -375,7 +410,7 @@ class _Run:
         )
         best = make_net(choice, self.data, runs=self.folder.path.parent, seed=self.spec.seed)
         for split in self._shown():
-            yield self._evaluated("student", best.net.to(self.device), split, "best")
+            yield from self._evaluated("student", best.net.to(self.device), split, "best")
 
     def _as_best(self) -> list[Event]:
         """The last weights are the best: what was measured holds for both."""
@@ -444,12 +479,27 @@ class _Run:
 
     def _keep_table(self, table: Mapping[str, Tensor]) -> ArtefactSaved:
         """P(distil) of the last visit of every sample, for the Spots view."""
-        path = self.folder.artefacts / "spots.npz"
+        return self._keep("spots.npz", "choices by sample", table)
+
+    def _keep_masks(self, found: Segmented, what: str) -> ArtefactSaved:
+        """Matrices, the IoU of each image, and a few predicted masks, for the Look page."""
+        arrays = {
+            "confusion": found.counts.confusion,
+            "boundary": found.counts.boundary,
+            "image_iou": found.counts.image_iou,
+            "image_miou": found.counts.image_miou,
+            "rows": found.rows,
+            "masks": found.masks,
+        }
+        return self._keep(f"segmented_{what}.npz", "overlaps by image and a few masks", arrays)
+
+    def _keep(self, name: str, what: str, arrays: Mapping[str, Tensor]) -> ArtefactSaved:
+        path = self.folder.artefacts / name.replace(" ", "_")
         temporary = path.with_suffix(".tmp.npz")
-        arrays: dict[str, Any] = {name: value.numpy() for name, value in table.items()}
-        np.savez_compressed(temporary, **arrays)
+        plain: dict[str, Any] = {name: value.numpy() for name, value in arrays.items()}
+        np.savez_compressed(temporary, **plain)
         temporary.replace(path)
-        return ArtefactSaved(name=path.name, what="choices by sample", bytes=path.stat().st_size)
+        return ArtefactSaved(name=path.name, what=what, bytes=path.stat().st_size)
 
     # Circumstances
 

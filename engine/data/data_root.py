@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from engine.data.batch import DATASETS
+from engine.data.class_list import read_classes
 from engine.data.folder_layout import class_folders, split_folders
-from engine.errors import SpecError
+from engine.data.mask_layout import looks_segmented, split_names
+from engine.errors import DataError, SpecError
 from engine.spec import Choice
-
-# Folders of this name hold one part of a segmentation set, not the images of a class.
-NO_CLASSES = {"images", "image", "masks", "labels", "annotations"}
 
 
 def find_root() -> Path:
@@ -38,6 +37,9 @@ def named_folders() -> list[dict[str, Any]]:
         if folder.name in readers:
             data = readers[folder.name].name
             splits, classes = ["train", "test"], readers[folder.name].facts["num_classes"]
+        elif looks_segmented(folder):
+            data, splits = "segmentation_folder", split_names(folder)
+            classes = _num_listed(folder)
         elif names := _classes_of_train(folder):
             data = "image_folder"
             splits, classes = list(split_folders(folder)), len(names)
@@ -64,7 +66,9 @@ def data_choice(choice: Choice) -> Choice:
     if choice.name in DATASETS:
         return choice
     if (find_root() / choice.name).is_dir():
-        return Choice(name="image_folder", knobs={"path": choice.name, **choice.knobs})
+        is_segmented = looks_segmented(find_root() / choice.name)
+        reader = "segmentation_folder" if is_segmented else "image_folder"
+        return Choice(name=reader, knobs={"path": choice.name, **choice.knobs})
     known = ", ".join(entry.name for entry in DATASETS)
     raise SpecError(
         f"there is no data set {choice.name!r}, and no folder of this name in {find_root()};"
@@ -73,7 +77,15 @@ def data_choice(choice: Choice) -> Choice:
     )
 
 
+def _num_listed(folder: Path) -> int:
+    """How many classes a folder lists; 0 where it does not, or in a way that cannot be read."""
+    try:
+        listed = read_classes(folder)
+    except DataError:
+        return 0
+    return len(listed.names) if listed else 0
+
+
 def _classes_of_train(folder: Path) -> list[str]:
     train = split_folders(folder).get("train")
-    names = [path.name for path in class_folders(train)] if train else []
-    return [] if NO_CLASSES & {name.lower() for name in names} else names
+    return [path.name for path in class_folders(train)] if train else []

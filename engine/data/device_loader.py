@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from engine.data.batch import Augment, Batch, Batches, DataSet, Split
+from engine.data.batch import Augment, Batch, Batches, DataSet, Split, labels
+from engine.data.mask_split import TensorImages
 from engine.data.tensor_split import TensorSplit
 from engine.errors import SpecError
 from engine.seeding import seed_for
@@ -53,10 +54,10 @@ def evaluation_batches(
 ) -> Iterator[Batch]:
     """All samples of a split in their order, as they are."""
     rows = _by_step(torch.arange(len(split)), batch)
-    normalise = _Normalise(data, device)
+    normalise = Normalise(data, device)
     for chosen, raw in zip(rows, _raw_batches(split, rows, num_workers), strict=True):
         image = normalise(raw.to(device))
-        yield Batch(image, split.targets[chosen].to(device), chosen.to(device))
+        yield Batch(image, labels(split, chosen).to(device), chosen.to(device))
 
 
 def augmented(raw: Tensor, augment: Augment, generator: torch.Generator) -> Tensor:
@@ -106,7 +107,7 @@ class _TrainingBatches:
         self._split = split.to(device) if isinstance(split, TensorSplit) else split
         self._batch, self._seed, self._device = batch, seed, device
         self._augment, self._num_workers = augment, num_workers
-        self._normalise = _Normalise(data, device)
+        self._normalise = Normalise(data, device)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch from its step `start` on."""
@@ -128,7 +129,7 @@ class _TrainingBatches:
         return torch.Generator().manual_seed(seed_for(self._seed, *purpose))
 
 
-class _Normalise:
+class Normalise:
     """(B, 3, H, W) uint8 -> float32, less the mean, over the deviation, channels_last."""
 
     def __init__(self, data: DataSet, device: torch.device) -> None:
@@ -151,7 +152,7 @@ class _RowsOfSplit(Dataset[Tensor]):
 
 def _raw_batches(split: Split, rows: Sequence[Tensor], num_workers: int) -> Iterable[Tensor]:
     """The uint8 images of each of the `rows`, read ahead by processes where that helps."""
-    if isinstance(split, TensorSplit) or num_workers == 0:
+    if isinstance(split, TensorSplit | TensorImages) or num_workers == 0:
         return (split.images(chosen) for chosen in rows)
     return DataLoader(
         _RowsOfSplit(split),

@@ -23,7 +23,8 @@ class JointAugment:
     def __init__(self, augment: Augment, size: tuple[int, int]) -> None:
         steps: list[v2.Transform] = []
         if augment.scale != (1.0, 1.0):
-            steps.append(v2.ScaleJitter(size, augment.scale))
+            low, high = (round(scale * min(size)) for scale in augment.scale)
+            steps.append(v2.RandomResize(low, high + 1))  # of the shorter side; its end is open
             steps.append(v2.RandomCrop(size, pad_if_needed=True, fill={tv_tensors.Mask: VOID}))
         if augment.flip:
             steps.append(v2.RandomHorizontalFlip())

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from engine.data.batch import VOID
-
 
 class TensorImages:
     """N images of one size as one tensor, without labels.
@@ -61,8 +59,3 @@ class MaskTensorSplit(TensorImages):
         """The shape, the pixels and the masks."""
         yield from super().content()
         yield self.labels.contiguous().numpy().data
-
-
-def without_labels(images: Tensor) -> Tensor:
-    """(B, 3, H, W) -> (B, H, W) int64 target that tells nothing."""
-    return torch.full((len(images), *images.shape[2:]), VOID, device=images.device)

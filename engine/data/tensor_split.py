@@ -15,14 +15,18 @@ from engine.seeding import seed_for
 MEMORY_LIMIT = 10**9  # bytes of decoded images up to which a set is kept in memory
 
 
-class Stored(Split, Protocol):
+class Recognised(Protocol):
+    """Images that can be recognised again."""
+
+    def content(self) -> Iterator[bytes | memoryview]:
+        """Bytes that change when the images or targets change."""
+
+
+class Stored(Split, Recognised, Protocol):
     """A split that can be divided and recognised again."""
 
     def select(self, rows: Tensor) -> Self:
         """The split of the samples at `rows` (K,), in that order."""
-
-    def content(self) -> Iterator[bytes | memoryview]:
-        """Bytes that change when the images or targets change."""
 
 
 class TensorSplit:
@@ -59,7 +63,7 @@ class TensorSplit:
         return len(self.targets)
 
 
-def fingerprint(classes: Iterable[str], *splits: Stored | None) -> str:
+def fingerprint(classes: Iterable[str], *splits: Recognised | None) -> str:
     """16 hexadecimal digits that change with the classes, the images and the targets."""
     digest = hashlib.blake2b(repr(tuple(classes)).encode(), digest_size=8)
     for split in splits:

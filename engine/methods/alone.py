@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import torch.nn.functional as F
 from torch import nn
 
 from engine.data.batch import Batch
-from engine.methods.base import METHODS, Materials, Method
+from engine.methods.base import METHODS, Materials, Method, task_loss
 from engine.training.phase import Descend, Lesson, Phase
 
 
 @METHODS.register(
-    "alone", title="Alone (no teacher)", source="the baseline of every table", needs=()
+    "alone",
+    title="Alone (no teacher)",
+    source="the baseline of every table",
+    needs=(),
+    task="any",
 )
 class Alone(Method):
     """Trains the student on the labels only."""
@@ -34,7 +37,7 @@ class Alone(Method):
         def step(batch: Batch, number: int) -> Iterator[Descend]:
             with self._materials.autocast():
                 logits = student(batch.image)
-            task = F.cross_entropy(logits.float(), batch.target)
+            task = task_loss(logits.float(), batch.target)
             yield Descend(learner, task, {"task": task})
 
         return Lesson((learner,), step)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
-from engine.data.batch import Batch, Batches
+from engine.data.batch import VOID, Batch, Batches
+from engine.data.pool_loader import Pools
 from engine.distillers.base import Distiller, Setting, Spot
 from engine.nets.staged import StagedNet, Tap
 from engine.registry import Registry
@@ -26,6 +29,8 @@ class Materials:
     """What a run lays out for its method; all nets are on the run's device.
 
     teacher:   frozen, or None where the method needs none
+    data:      the training batches of a method with one phase
+    pools:     draws the batches of a method with several; only where pixels have the classes
     targets:   (N,) int64 class ids of the training split
     distiller: builds the chosen distiller, or None where the method needs none
     policy:    (width, spots) -> the chosen policy, or None
@@ -48,6 +53,7 @@ class Materials:
     device: torch.device
     precision: torch.dtype
     peer: Callable[[str, str], tuple[StagedNet, Mapping[str, Tap]]]
+    pools: Pools | None = None
 
     def setting(self, spots: tuple[Spot, ...] = ()) -> Setting:
         """What distillers are built with; `spots` where the published ones are not wanted."""
@@ -79,15 +85,7 @@ class Materials:
         parameters: list[nn.Parameter],
     ) -> Learner:
         """A learner that follows the run's schedule."""
-        schedule = self.schedule
-        optimizer = torch.optim.SGD(
-            parameters,
-            lr=schedule.lr,
-            momentum=schedule.momentum,
-            nesterov=schedule.nesterov,
-            weight_decay=schedule.weight_decay,
-        )
-        return Learner(name, optimizer, self.rate)
+        return Learner(name, optimizer_of(self.schedule, [{"params": parameters}]), self.rate)
 
 
 class Method:
@@ -109,6 +107,14 @@ class Method:
     def plan(self) -> tuple[Phase, ...]:
         """All phases of the run, in order."""
 
+    def figures(self, phase: str, net: StagedNet, batches: Iterable[Batch]) -> dict[str, float]:
+        """More figures of one of the nets, in a phase, beside those of its task; here none.
+
+        Args:
+            batches: those of the split on which it is measured.
+        """
+        return {}
+
     @property
     def idle_knobs(self) -> Mapping[str, str]:
         """The knobs that change nothing beside the other parts chosen, each with its reason."""
@@ -116,6 +122,43 @@ class Method:
 
 
 METHODS: Registry[Method] = Registry("method")
+
+
+def optimizer_of(schedule: Schedule, groups: list[dict[str, Any]]) -> Optimizer:
+    """The schedule's optimiser; a group may have an `lr` of its own."""
+    if schedule.optimizer == "adam":
+        return torch.optim.Adam(
+            groups,
+            lr=schedule.lr,
+            betas=(schedule.momentum, 0.999),
+            weight_decay=schedule.weight_decay,
+        )
+    return torch.optim.SGD(
+        groups,
+        lr=schedule.lr,
+        momentum=schedule.momentum,
+        nesterov=schedule.nesterov,
+        weight_decay=schedule.weight_decay,
+    )
+
+
+def task_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy in nats: a scalar, the mean over images, or over the pixels that are not VOID.
+
+    A batch that is VOID everywhere gives 0.
+
+    Args:
+        logits: (B, classes), or (B, classes, h, w), resized to the target: bilinear, corners not
+            aligned.
+        target: (B,) or (B, H, W).
+    """
+    if target.ndim == 1:
+        return F.cross_entropy(logits, target)
+    if logits.shape[2:] != target.shape[1:]:
+        size = target.shape[1:]
+        logits = F.interpolate(logits, size, mode="bilinear", align_corners=False)
+    total = F.cross_entropy(logits, target, ignore_index=VOID, reduction="sum")
+    return total / (target != VOID).sum().clamp(min=1)
 
 
 def constant(epoch: int, step: int) -> float:

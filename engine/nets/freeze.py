@@ -1,7 +1,9 @@
-"""Nets that do not change any more."""
+"""Nets that do not change, for good or for a while."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import MethodType
 from typing import TypeVar
 
@@ -20,6 +22,21 @@ def freeze(net: M) -> M:
     for module in net.modules():
         module.train = MethodType(_stay, module)  # type: ignore[method-assign]
     return net
+
+
+@contextmanager
+def evaluating(net: nn.Module) -> Iterator[None]:
+    """The net in evaluation mode; afterwards, also on error, every part is as it was.
+
+    `train(was_training)` would put the parts of a net into training whose norms are kept still.
+    """
+    modes = [(module, module.training) for module in net.modules()]
+    net.eval()
+    try:
+        yield
+    finally:
+        for module, was_training in modes:
+            module.training = was_training
 
 
 def _stay(module: M, mode: bool = True) -> M:

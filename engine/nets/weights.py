@@ -159,17 +159,32 @@ def import_weights(
     return report
 
 
+def stored_classes(source: str, *, name: str) -> int:
+    """How many classes the classifier in `DEFAULT` or a file tells apart; 0 where it has none.
+
+    Args:
+        name: the registered name of the net.
+
+    Raises:
+        WeightsError: as for load_weights.
+    """
+    state, _ = load_state(_default_file(name) if source == "DEFAULT" else Path(source))
+    stored = _own_names(state, NETS[name].facts.get("public_keys", ()))
+    return _num_classes({ours: state[theirs] for ours, theirs in stored.items()})
+
+
 def load_weights(
-    net: StagedNet, source: str, *, name: str, num_classes: int
+    net: StagedNet, source: str, *, name: str, num_classes: int, new_head: bool = False
 ) -> ImportReport | None:
     """Fill a net from `none`, `DEFAULT` or a file's path.
 
     A classifier of other classes than the data's is left at random, but only where the file is
-    the DEFAULT one, downloaded or by its path.
+    the DEFAULT one, downloaded or by its path, or where `new_head` allows it.
 
     Args:
         name: the registered name of the net.
         num_classes: of the data set.
+        new_head: the net goes on learning, so that a new classifier is no fault.
 
     Returns:
         What was loaded; None for `none`.
@@ -183,13 +198,14 @@ def load_weights(
     is_default = path.name == _file_name(_default_url(name))
     state, facts = load_state(path)
     reuse_as_stored(net, state)
-    report = import_weights(net, state, name=name, new_head=is_default)
+    new_head = new_head or is_default
+    report = import_weights(net, state, name=name, new_head=new_head)
     if not report.body_fits:
         raise WeightsError(_misfit(report, state, name))
     if report.head_fits:
         return replace(report, facts=facts)
     classes = f"{report.num_classes} classes" if report.num_classes else "no classifier"
-    if not is_default:
+    if not new_head:
         raise WeightsError(f"{path.name} has {classes}, the data set has {num_classes} classes")
     note = f"{path.name} has {classes}; the classifier of {num_classes} is left at random"
     return replace(report, facts=facts, notes=(*report.notes, note))

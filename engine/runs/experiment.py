@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any, Literal, NamedTuple
 
 from pydantic import ValidationError
@@ -18,10 +18,14 @@ from engine.runs.folder import Meta, RunFolder, Workspace, is_id, new_id
 from engine.runs.life import OVER
 from engine.runs.queue import RunQueue
 from engine.runs.summary import Figures, Summary, summaries, summary_of_run
+from engine.runs.view import RunView, fold
 from engine.spec import Frozen, Knob, NetChoice, RunSpec
 
 MemberRole = Literal["alone", "student", "teacher"]
 Value = Knob | None
+
+_DISTANCE = "feature_distance"
+_BY_SEED = ("miou", _DISTANCE)
 
 # What a student that nobody teaches does not have.
 _TAUGHT = ("teacher", "distiller", "policy")
@@ -183,13 +187,17 @@ def waits_for(workspace: Workspace, folder: RunFolder) -> tuple[str, ...]:
     return next((member.waits_for for member in members if member.run == folder.id), ())
 
 
-def figures(workspace: Workspace, experiment: Experiment) -> dict[str, float | None]:
-    """Accuracy of teacher, student alone and student taught: means over seeds, last weights.
+def figures(workspace: Workspace, experiment: Experiment) -> Mapping[str, Any]:
+    """What an experiment found: means over seeds, last weights.
 
-    Measured on the test split where a student was, else on validation; None where not
-    measured there. Of several settings, those of the experiment's first student count.
+    Measured on the test split where a student was, else on validation; None where not measured
+    there. Accuracy of teacher, student alone and student taught; of several settings those of the
+    experiment's first student count. Of segmenters the figures of every setting, by its label:
+    see `segmenters`.
     """
     rows = _rows(workspace, experiment)
+    if any(row.summary.headline == "miou" for row in rows):
+        return segmenters(workspace, rows)
     found: dict[str, float | None] = {}
     for split in ("test", "validation"):
         found = {
@@ -200,6 +208,29 @@ def figures(workspace: Workspace, experiment: Experiment) -> dict[str, float | N
         if any(found[role] is not None for role in ("student", "alone")):
             break
     return found
+
+
+def segmenters(workspace: Workspace, rows: Iterable[_Row]) -> dict[str, dict[str, Any]]:
+    """As in `sd` -> `miou` -> mean over the seeds of its last weights.
+
+    Each setting also has `miou_std`, the deviation over seeds (of a sample; 0 for one), and
+    `by_seed`: figure -> its values, for the mean IoU and the held-out feature distance. A figure
+    that a run has not measured is left out.
+    """
+    found: dict[str, dict[str, list[float]]] = {}
+    for row in rows:
+        view = fold(RunView(), workspace.run(row.summary.id).log.read()[0])
+        here = found.setdefault(_setting(row.member), {})
+        for name, value in _last_figures(view).items():
+            here.setdefault(name, []).append(value)
+    return {
+        label: {
+            **{name: fmean(values) for name, values in told.items()},
+            **({"miou_std": _deviation(told["miou"])} if "miou" in told else {}),
+            "by_seed": {name: told[name] for name in _BY_SEED if name in told},
+        }
+        for label, told in found.items()
+    }
 
 
 def find_baseline(workspace: Workspace, spec: RunSpec) -> RunFolder | None:
@@ -321,6 +352,25 @@ def _teacher_figures(rows: Sequence[_Row], split: str) -> list[float | None]:
     if any(value is not None for value in measured):
         return measured
     return [getattr(found, f"best_{split}") for found in _alike(rows, "teacher")]
+
+
+def _setting(member: Member) -> str:
+    """A member's label without its seed."""
+    own = member.label.removesuffix(label_of(member.axes)).rstrip(", ")
+    rest = {path: value for path, value in member.axes.items() if path != "seed"}
+    return ", ".join(filter(None, [own, label_of(rest)])) or member.role
+
+
+def _last_figures(view: RunView) -> dict[str, float]:
+    """Of the student's last weights: those of the last split measured, and its last distance."""
+    told = [e.figures for e in view.evaluated if (e.net, e.weights) == ("student", "last")]
+    found = dict(told[-1]) if told else {}
+    distances = [figures[_DISTANCE] for figures in told if _DISTANCE in figures]
+    return found | ({_DISTANCE: distances[-1]} if distances else {})
+
+
+def _deviation(values: Sequence[float]) -> float:
+    return stdev(values) if len(values) > 1 else 0.0
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

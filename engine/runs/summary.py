@@ -15,7 +15,7 @@ from engine.runs.disk import replace_file
 from engine.runs.folder import Role, RunFolder, Workspace
 from engine.runs.life import ACTIVE, OVER, Status
 from engine.runs.view import RunView, fold
-from engine.spec import Choice, Frozen
+from engine.spec import HEADLINES, Choice, Frozen
 
 
 class Labels(Frozen):
@@ -30,7 +30,7 @@ class Labels(Frozen):
 
 
 class Figures(Frozen):
-    """Accuracies, shares from 0 to 1; None where not measured."""
+    """What stands for the nets of a run (see `headline`), from 0 to 1; None where not measured."""
 
     teacher_validation: float | None = None
     teacher_test: float | None = None
@@ -61,6 +61,7 @@ class Summary(Frozen):
     seconds: float = 0.0  # between the starts of its workers and their ends
     labels: Labels = Labels()
     seed: int = 0
+    headline: str = HEADLINES["classify"]  # what `figures` are
     epochs_done: int = 0
     epochs_planned: int = 0  # of the phases known so far, at least the schedule's
     progress: float = 0.0  # share of all steps of the plan
@@ -115,6 +116,7 @@ def summary_of(folder: RunFolder, view: RunView, log_bytes: int) -> Summary:
             distiller=_name(spec.distiller),
         ),
         seed=spec.seed,
+        headline=spec.headline,
         epochs_done=int(view.epoch_of(view.at)),
         epochs_planned=planned,
         progress=view.steps_done / view.total_steps if view.total_steps else 0.0,
@@ -237,7 +239,7 @@ def _seconds(folder: RunFolder, view: RunView) -> float:
 def _figures(view: RunView) -> Figures:
     best = view.figure("student", split="validation", weights="best")
     if best is None:
-        values = view.figure_curve("student", "accuracy", "validation").value
+        values = view.figure_curve("student", view.headline, "validation").value
         best = max(values, default=None)
     return Figures(
         teacher_validation=view.figure("teacher", split="validation"),

@@ -26,6 +26,7 @@ from engine.events import (
     SpotsCounted,
     StepTaken,
 )
+from engine.spec import HEADLINES
 
 Life = RunQueued | RunStarted | RunPaused | RunContinued | RunStopping | RunResumed | RunEnded
 
@@ -93,10 +94,21 @@ class RunView:
         steps = self.plan[at[0]].steps if at[0] < len(self.plan) else 1
         return before + at[1] + at[2] / max(steps, 1)
 
+    @property
+    def headline(self) -> str:
+        """The figure that stands for the nets of this run."""
+        told = self.evaluated[-1].figures if self.evaluated else {}
+        return next((name for name in HEADLINES.values() if name in told), HEADLINES["classify"])
+
     def figure(
-        self, net: str, name: str = "accuracy", *, split: str = "", weights: str = ""
+        self, net: str, name: str = "", *, split: str = "", weights: str = ""
     ) -> float | None:
-        """The newest figure of a net, or None; `split` and `weights` narrow the choice."""
+        """The newest figure of a net, or None; `split` and `weights` narrow the choice.
+
+        Args:
+            name: of the figure; the headline where none is given.
+        """
+        name = name or self.headline
         for told in reversed(self.evaluated):
             if (
                 told.net == net

@@ -26,5 +26,5 @@ def rate_factor(schedule: Schedule, epoch: int, step: int, steps: int) -> float:
     if schedule.decay == "cosine":
         return rising * 0.5 * (1 + math.cos(math.pi * passed / schedule.epochs))
     if schedule.decay == "poly":  # as torchvision's reference recipe of segmentation
-        return rising * (1 - passed / schedule.epochs) ** 0.9
+        return rising * math.pow(1 - passed / schedule.epochs, 0.9)
     return rising

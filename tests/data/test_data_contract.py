@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from engine.data import DATASETS
+from engine.data.batch import VOID, MaskedSplit, labels
 from engine.data.device_loader import evaluation_batches, training_batches
+from engine.data.pool_loader import Pools
 from engine.errors import DataError
 
 ENTRIES = list(DATASETS)
@@ -56,7 +58,28 @@ def test_splits_hold_images_of_the_shape_and_every_class(built):
         image = split.images(torch.tensor([len(split) - 1, 0]))
         assert image.shape == (2, *data.input_shape) and image.dtype == torch.uint8
         assert split.targets.dtype == torch.int64 and len(split.targets) == len(split)
-        assert set(split.targets.tolist()) == set(range(len(data.classes)))
+        assert set(_labels(split)) - {VOID} == set(range(len(data.classes)))
+
+
+def _labels(split):
+    """The classes that a split shows, by image or by pixel."""
+    if not isinstance(split, MaskedSplit):
+        return split.targets.tolist()
+    rows = torch.arange(len(split))
+    masks = split.masks(rows)
+    assert masks.dtype == torch.uint8 and masks.shape[1:] == split.images(rows[:1]).shape[2:]
+    assert set(split.targets.tolist()) == {-1}
+    return masks.unique().tolist()
+
+
+def test_a_set_says_its_task_and_a_pool_has_images_only(built):
+    entry, data = built
+    assert data.task == entry.facts.get("task", "classify")
+    assert all((data.task == "segment") == isinstance(s, MaskedSplit) for s in data.splits.values())
+    if data.proximity is not None:
+        image = data.proximity.images(torch.tensor([len(data.proximity) - 1, 0]))
+        assert image.shape == (2, *data.input_shape) and image.dtype == torch.uint8
+        assert not isinstance(data.proximity, MaskedSplit)
 
 
 def test_no_image_lies_in_two_splits(built):
@@ -72,13 +95,18 @@ def test_the_same_seed_gives_the_same_set(built, tmp_path):
     entry, data = built
     again = entry.make(tmp_path, 3)
     assert again.fingerprint == data.fingerprint
-    assert torch.equal(again.validation.targets, data.validation.targets)
+    rows = torch.arange(len(data.validation))
+    assert torch.equal(labels(again.validation, rows), labels(data.validation, rows))
 
 
 def test_batches_are_roughly_centred_and_finite(built):
     _, data = built
     device = torch.device("cpu")
-    batch = next(training_batches(data, batch=64, seed=0, device=device).epoch(0))
+    if data.task == "segment":
+        drawn = Pools(data, 64, 0, 0, device).labelled("train")
+    else:
+        drawn = training_batches(data, batch=64, seed=0, device=device)
+    batch = next(drawn.epoch(0))
     for each in (batch, next(evaluation_batches(data.validation, data, batch=64, device=device))):
         assert each.image.isfinite().all()
         assert each.image.mean().abs() < 1 and 0.3 < each.image.std() < 3

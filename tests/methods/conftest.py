@@ -28,6 +28,7 @@ from engine.training.phase import Phase
 from engine.training.tally import Tally
 
 NONE: Mapping[str, Any] = MappingProxyType({})
+FEW_STEPS = Schedule(epochs=4, batch=4, lr=0.01, optimizer="adam", steps=2)
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def mask_materials(
     *,
     teacher: bool = True,
     classes: int = len(tiny_masks.CLASSES),
-    schedule: Schedule = Schedule(epochs=4, batch=4, lr=0.01, optimizer="adam", steps=2),
+    schedule: Schedule = FEW_STEPS,
     **knobs: Any,
 ) -> Materials:
     """For methods that give a class to every pixel.

@@ -17,7 +17,6 @@ from engine.methods import METHODS, POLICIES, Materials, Method
 
 from .conftest import build, copied, differing, materials_for, take_steps
 
-
 DEPLOYS = ("simkd",)  # distillers that change the student for good
 
 

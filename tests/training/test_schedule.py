@@ -40,7 +40,13 @@ def test_a_cosine_falls_at_every_step_from_one_to_nearly_zero() -> None:
     assert 0 < rates[-1] < 0.01
 
 
-@pytest.mark.parametrize("decay", ["constant", "step", "cosine"])
+def test_poly_falls_to_nothing_nearly_in_a_line() -> None:
+    schedule = Schedule(epochs=4, decay="poly")
+    found = [rate_factor(schedule, epoch, 5, 10) for epoch in range(4)]
+    assert found == pytest.approx([(1 - passed / 8) ** 0.9 for passed in (1, 3, 5, 7)])
+
+
+@pytest.mark.parametrize("decay", ["constant", "step", "cosine", "poly"])
 def test_a_warm_up_rises_to_the_whole_rate(decay: str) -> None:
     schedule = Schedule(epochs=4, decay=decay, warm_up=1.5)
     plain = schedule.model_copy(update={"warm_up": 0.0})
