@@ -16,8 +16,12 @@ import torch
 from PIL import Image
 
 import engine
-from engine import jobs
 from engine.errors import DataError
+from engine.jobs import drafts
+from engine.jobs import pictures as shown
+from engine.jobs.common import small
+from engine.jobs.serve import answer
+from engine.jobs.teachers import teacher_check
 from engine.spec import RunSpec
 
 
@@ -39,7 +43,7 @@ def plain(spec: RunSpec) -> dict[str, Any]:
 
 
 def test_the_catalogue_lists_every_part_as_plain_data() -> None:
-    found = json.loads(json.dumps(jobs.catalogue()))
+    found = json.loads(json.dumps(drafts.catalogue()))
     assert set(found) == {"nets", "datasets", "distillers", "methods", "policies"}
     for entries in found.values():
         assert entries
@@ -49,7 +53,7 @@ def test_the_catalogue_lists_every_part_as_plain_data() -> None:
 
 
 def test_a_spec_that_can_run_has_no_errors_and_names_its_spots(teacher: Path) -> None:
-    found = jobs.check(plain(tiny.spec_of(teacher, distiller="at")))
+    found = drafts.check(plain(tiny.spec_of(teacher, distiller="at")))
     json.dumps(found)
     assert found["errors"] == found["warnings"] == []
     assert [spot["name"] for spot in found["spots"]] == ["stage1", "stage2", "logits"]
@@ -74,7 +78,7 @@ def test_a_spec_that_cannot_run_is_told_with_its_place(
     teacher: Path, changes: dict[str, Any], where: str
 ) -> None:
     spec = tiny.spec_of(teacher, distiller="at").replace(**changes)
-    (error,) = jobs.check(plain(spec))["errors"]
+    (error,) = drafts.check(plain(spec))["errors"]
     assert error["where"] == where
     assert error["message"]
 
@@ -82,7 +86,7 @@ def test_a_spec_that_cannot_run_is_told_with_its_place(
 def test_a_setting_of_the_wrong_kind_is_told_too(teacher: Path) -> None:
     spec = plain(tiny.spec_of(teacher))
     spec["schedule"]["epochs"] = 0
-    (error,) = jobs.check(spec)["errors"]
+    (error,) = drafts.check(spec)["errors"]
     assert error == {
         "where": "schedule.epochs",
         "message": "schedule.epochs = 0 is outside [1, 2000]",
@@ -93,7 +97,7 @@ def test_what_is_allowed_but_odd_is_warned_of(teacher: Path) -> None:
     spec = tiny.spec_of(teacher, distiller="at").replace(
         **{"student.name": tiny.TEACHER, "schedule.batch": 99}
     )
-    found = jobs.check(plain(spec))
+    found = drafts.check(plain(spec))
     assert [one["where"] for one in found["warnings"]] == ["student.name", "schedule.batch"]
 
 
@@ -101,7 +105,7 @@ def test_what_is_allowed_but_odd_is_warned_of(teacher: Path) -> None:
 def test_a_knob_that_its_neighbours_make_idle_is_warned_of(teacher: Path) -> None:
     spec = tiny.spec_of(teacher, distiller="kd", policy="all")
     idle = spec.replace(**{"method.knobs": {"gamma": 2.0, "temperature": 2.0, "task_weight": 2.0}})
-    found = jobs.check(plain(idle))
+    found = drafts.check(plain(idle))
     told = {warning["where"]: warning["message"] for warning in found["warnings"]}
     assert "does not learn" in told["method.knobs.gamma"]
     assert "works on the logits" in told["method.knobs.temperature"]
@@ -110,16 +114,16 @@ def test_a_knob_that_its_neighbours_make_idle_is_warned_of(teacher: Path) -> Non
 
 def test_every_listed_net_is_judged_as_a_student() -> None:
     spec = tiny.spec_of("x", distiller="at").replace(**{"data": "shapes", "teacher.name": "vgg8"})
-    found = jobs.pairs(plain(spec))
+    found = drafts.pairs(plain(spec))
     assert found["resnet8"] == found["vgg13"] == ""
-    assert set(found) == {entry["name"] for entry in jobs.catalogue()["nets"]}
+    assert set(found) == {entry["name"] for entry in drafts.catalogue()["nets"]}
 
 
 @pytest.mark.parametrize("distiller", ["at", "ft"])
 def test_an_estimate_counts_all_steps_of_the_plan(teacher: Path, distiller: str) -> None:
     threads = torch.get_num_threads()
     try:
-        found = jobs.estimate(plain(tiny.spec_of(teacher, distiller=distiller)))
+        found = drafts.estimate(plain(tiny.spec_of(teacher, distiller=distiller)))
     finally:
         torch.set_num_threads(threads)
     assert found["steps"] == {"at": 10, "ft": 15}[distiller]
@@ -131,17 +135,17 @@ def test_an_estimate_counts_all_steps_of_the_plan(teacher: Path, distiller: str)
 def test_an_estimate_of_a_very_short_run_is_not_zero(teacher: Path) -> None:
     spec = tiny.spec_of(teacher, distiller="at")
     short = spec.replace(**{"schedule.epochs": 1, "schedule.batch": 50})
-    assert jobs.estimate(plain(short))["step_seconds"] > 0
+    assert drafts.estimate(plain(short))["step_seconds"] > 0
 
 
 def test_an_estimate_trains_nothing_that_is_kept(teacher: Path) -> None:
     before = teacher.read_bytes()
-    jobs.estimate(plain(tiny.spec_of(teacher, distiller="at")))
+    drafts.estimate(plain(tiny.spec_of(teacher, distiller="at")))
     assert teacher.read_bytes() == before
 
 
 def test_a_teacher_is_reported_with_its_accuracy(teacher: Path) -> None:
-    found = jobs.teacher_check(plain(tiny.spec_of(teacher)))
+    found = teacher_check(plain(tiny.spec_of(teacher)))
     json.dumps(found)
     assert found["report"]["matched"] == len(found["report"]["rows"]) > 5
     assert found["report"]["missing"] == found["report"]["unexpected"] == 0
@@ -150,7 +154,7 @@ def test_a_teacher_is_reported_with_its_accuracy(teacher: Path) -> None:
 
 
 def test_samples_show_every_class() -> None:
-    found = jobs.samples({"name": "tiny"})
+    found = shown.samples({"name": "tiny"})
     assert len(found["images"]) == len(found["labels"]) == 8
     assert set(found["labels"]) == set(tiny.CLASSES)
     assert found["counts"] == {"red": 13, "green": 13, "blue": 12, "grey": 12}
@@ -158,7 +162,7 @@ def test_samples_show_every_class() -> None:
 
 
 def pictures(rows: list[int], fingerprint: str = "", seed: int = 0) -> dict[str, str]:
-    return jobs.pictures({"name": "tiny", "knobs": {}}, seed, rows, fingerprint)
+    return shown.pictures({"name": "tiny", "knobs": {}}, seed, rows, fingerprint)
 
 
 def test_pictures_are_files_of_the_images_in_these_rows() -> None:
@@ -179,7 +183,7 @@ def test_pictures_that_are_there_are_not_drawn_again() -> None:
 
 
 def test_a_large_image_becomes_small() -> None:
-    assert jobs._small(Image.new("RGB", (640, 320))).size == (96, 48)
+    assert small(Image.new("RGB", (640, 320))).size == (96, 48)
 
 
 @pytest.mark.parametrize(("rows", "fingerprint"), [([0], "another"), ([50], ""), ([-1], "")])
@@ -189,16 +193,16 @@ def test_pictures_of_data_that_has_changed_are_refused(rows: list[int], fingerpr
 
 
 def test_a_cost_has_no_time() -> None:
-    found = jobs.cost({"name": tiny.STUDENT}, 10, (3, 16, 16))
+    found = drafts.cost({"name": tiny.STUDENT}, 10, (3, 16, 16))
     assert found["multiply_adds"] > 0 and found["latency"] == 0
 
 
 def test_an_answer_is_a_value_or_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert set(jobs._answer("folders", {})) == {"value"}
-    told = jobs._answer("samples", {"data": {"name": "nonsense"}})
+    assert set(answer("folders", {})) == {"value"}
+    told = answer("samples", {"data": {"name": "nonsense"}})
     assert "nonsense" in told["message"] and told["where"] == "data"
-    assert jobs._answer("nonsense", {})["message"].startswith("KeyError")
-    assert set(jobs._answer("check", {"speck": {}})) == {"message", "hint", "where"}
+    assert answer("nonsense", {})["message"].startswith("KeyError")
+    assert set(answer("check", {"speck": {}})) == {"message", "hint", "where"}
 
 
 @pytest.mark.slow

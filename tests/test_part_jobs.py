@@ -14,11 +14,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from engine import jobs
 from engine.assembly import load_data, make_method, make_net, make_teacher
 from engine.data.device_loader import evaluation_batches
 from engine.distillers.coder import Coder
 from engine.errors import DataError, SpecError, WeightsError
+from engine.jobs import parts as jobs
+from engine.jobs.common import CPU, Weights
+from engine.jobs.serve import answer
 from engine.measures.accuracy import classification_figures
 from engine.measures.active_neurons import active_neurons, loss_gradients
 from engine.measures.cka import linear_cka
@@ -55,11 +57,11 @@ def together(**knobs: Any) -> RunSpec:
     return tiny.spec_of(**{"method": {"name": "mutual", "knobs": knobs}})
 
 
-def save(spec: RunSpec, *, nudge: float = 0.3) -> tuple[jobs.Weights, Method, RunFolder]:
+def save(spec: RunSpec, *, nudge: float = 0.3) -> tuple[Weights, Method, RunFolder]:
     """A run whose checkpoint holds a method with disturbed weights, as after some training."""
     workspace = Workspace.open()
     folder = workspace.create(spec, Meta())
-    data, runs, device = load_data(spec.data, spec.seed), workspace.path / "runs", jobs.CPU
+    data, runs, device = load_data(spec.data, spec.seed), workspace.path / "runs", CPU
     teacher = make_teacher(spec, data, runs=runs, device=device)
     student = make_net(spec.student, data, runs=runs, seed=spec.seed).net
     method = make_method(spec, data, student, teacher.net if teacher else None, device=device)
@@ -82,12 +84,12 @@ def save(spec: RunSpec, *, nudge: float = 0.3) -> tuple[jobs.Weights, Method, Ru
 
 def whole(part: str = "validation") -> list[Any]:
     data = load_data(Choice(name="tiny"), 0)
-    return [*evaluation_batches(data.splits[part], data, batch=100, device=jobs.CPU)]
+    return [*evaluation_batches(data.splits[part], data, batch=100, device=CPU)]
 
 
 def teacher_of(spec: RunSpec) -> StagedNet:
     data = load_data(spec.data, spec.seed)
-    loaded = make_teacher(spec, data, runs=Path(), device=jobs.CPU)
+    loaded = make_teacher(spec, data, runs=Path(), device=CPU)
     assert loaded
     return loaded.net
 
@@ -285,4 +287,4 @@ def test_the_answers_of_all_jobs_are_plain_data_and_take_what_json_makes(spec: R
     ]
     for kind, more in asked:
         params = json.loads(json.dumps({"weights": weights, **more}))
-        assert "value" in json.loads(json.dumps(jobs._answer(kind, params)))
+        assert "value" in json.loads(json.dumps(answer(kind, params)))

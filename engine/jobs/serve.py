@@ -1,0 +1,53 @@
+"""The job process: one question a line in, one answer a line out."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from engine.errors import DistillError
+from engine.jobs.drafts import catalogue, check, cost, estimate, folders, pairs
+from engine.jobs.parts import (
+    part_answers,
+    part_likeness,
+    part_neurons,
+    part_pictures,
+    student_flatness,
+)
+from engine.jobs.pictures import pictures, samples
+from engine.jobs.teachers import teacher_check
+
+KINDS: Mapping[str, Callable[..., Any]] = {
+    job.__name__: job
+    for job in (
+        *(catalogue, folders, check, pairs, estimate, teacher_check, samples, pictures, cost),
+        *(part_answers, part_pictures, part_likeness, part_neurons, student_flatness),
+    )
+}
+
+
+def serve_jobs() -> None:
+    """The job process: JSON lines on stdin, one answer a line on stdout, until stdin ends."""
+    os.nice(10)
+    torch.set_num_threads(1)
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # a stray print must not look like an answer
+    for line in sys.stdin:
+        asked = json.loads(line)
+        answers.write(json.dumps(answer(asked["kind"], asked["params"])) + "\n")
+        answers.flush()
+
+
+def answer(kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return {"value": KINDS[kind](**params)}
+    except DistillError as error:
+        return {"message": error.message, "hint": error.hint, "where": error.where}
+    except Exception as error:  # the process serves other questions after this one
+        text = f"{type(error).__name__}: {error}"
+        return {"message": text, "hint": "", "where": ""}
