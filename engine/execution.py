@@ -538,6 +538,7 @@ class _Run:
         return {
             **self._circumstances(),
             "classes": list(self.data.classes),
+            "palette": [list(colour) for colour in self.data.palette],
             "python": platform.python_version(),
             "system": platform.platform(),
             "versions": {name: version(name) for name in packages},
