@@ -58,6 +58,8 @@ def _head(found: Studio, card: RunCard) -> None:
             st.badge(tag, color="gray")
         if card.status in ("queued", "preparing", "running", "paused", "stopping"):
             site.link("watch", "Watch it", icon=":material/monitoring:", run=card.id)
+        if card.spec is not None and card.status not in ("queued", "preparing"):
+            site.link("look", "Look at its predictions", icon=":material/visibility:", run=card.id)
         if card.spec is not None and st.button("Use as a start", icon=":material/content_copy:"):
             st.session_state["distill_import"] = card.spec.to_yaml()
             site.go("distill")

@@ -78,6 +78,8 @@ def _live(found: Studio, was_live: bool) -> None:
     numbers(card, view, evidence, mine)
     if text := narrate(view, "teacher" if role_of(card) == "teacher" else "student"):
         st.markdown(f":material/chat: {text}")
+    if view.checkpoints:
+        site.link("look", "Look at its predictions", icon=":material/visibility:", run=card.id)
     left, right = st.columns([3, 2], gap="large")
     with left:
         with st.container(horizontal=True, vertical_alignment="center"):

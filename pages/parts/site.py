@@ -15,6 +15,7 @@ TITLES = {  # page -> title, icon
     "distill": ("Distill", ":material/science:"),
     "watch": ("Watch", ":material/monitoring:"),
     "runs": ("Runs", ":material/table_rows:"),
+    "look": ("Look", ":material/visibility:"),
     "run": ("Run", ":material/description:"),
 }
 

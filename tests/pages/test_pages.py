@@ -13,7 +13,7 @@ from engine.runs.view import RunView, fold
 from tests.pages.canned import add_run, underway, whole
 
 PAGES = Path(__file__).resolve().parents[2] / "pages"
-NAMES = ("start", "distill", "watch", "runs", "run")
+NAMES = ("start", "distill", "watch", "runs", "look", "run")
 
 
 def texts(app: AppTest) -> str:
