@@ -21,6 +21,7 @@ from engine.data import Batch, DataSet
 from engine.errors import DataError, WeightsError
 from engine.events import At
 from engine.nets import StagedNet
+from engine.nets.reused import reuse_as_stored
 from engine.runs.folder import Workspace
 from engine.spec import Choice, RunSpec
 from engine.training.checkpoint import load_checkpoint
@@ -82,13 +83,13 @@ def png_bytes(image: Image.Image) -> bytes:
     return out.getvalue()
 
 
-def small(image: Image.Image) -> Image.Image:
-    """About PICTURE_SIDE pixels: tiny images by whole pixels, so that they stay sharp."""
+def small(image: Image.Image, side: int = PICTURE_SIDE) -> Image.Image:
+    """About `side` pixels: tiny images by whole pixels, so that they stay sharp."""
     longest = max(image.size)
-    if longest <= PICTURE_SIDE:
-        times = PICTURE_SIDE // longest
+    if longest <= side:
+        times = side // longest
         return image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
-    image.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
+    image.thumbnail((side, side))
     return image
 
 
@@ -103,7 +104,9 @@ def student_of(run: str, at: At) -> StagedNet:
     plain = spec.student.model_copy(update={"weights": "none"})
     net = make_net(plain, loaded_data(spec.data, spec.seed), runs=runs_folder(), seed=spec.seed).net
     own = {key: value for key, value in state.items() if key.startswith("student.")}
-    net.load_state_dict({key.removeprefix("student."): value for key, value in own.items()})
+    state = {key.removeprefix("student."): value for key, value in own.items()}
+    reuse_as_stored(net, state)
+    net.load_state_dict(state)
     return net.eval()
 
 

@@ -10,7 +10,15 @@ from typing import Any
 import torch
 from PIL import Image
 
-from engine.jobs.common import changed, described, loaded_data, png, png_bytes, small
+from engine.jobs.common import (
+    PICTURE_SIDE,
+    changed,
+    described,
+    loaded_data,
+    png,
+    png_bytes,
+    small,
+)
 from engine.runs.disk import disk_faults, replace_file
 from engine.runs.folder import Workspace
 from engine.spec import Choice
@@ -33,31 +41,41 @@ def samples(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def pictures(
-    data: Mapping[str, Any], seed: int, rows: Sequence[int], fingerprint: str
+    data: Mapping[str, Any],
+    seed: int,
+    rows: Sequence[int],
+    fingerprint: str,
+    split: str = "train",
+    side: int = PICTURE_SIDE,
 ) -> dict[str, str]:
-    """Small pictures of training images, kept as files: row -> path.
+    """Small pictures of a data set's images, kept as files: row -> path.
 
     Args:
         data, seed: those of the run that the rows come from.
-        rows: in the training split.
+        rows: in the split.
         fingerprint: of the data set that the run saw; empty where it is not known.
+        side: about how many pixels the longer side has.
 
     Raises:
         DataError: the data set has changed since, so the rows may mean other images.
     """
     found = loaded_data(Choice.model_validate(data), seed)
-    known = range(len(found.train))
-    if fingerprint not in ("", found.fingerprint) or not all(row in known for row in rows):
+    part = found.splits.get(split)
+    known = range(len(part) if part is not None else 0)
+    is_same = fingerprint in ("", found.fingerprint)
+    if part is None or not is_same or not all(row in known for row in rows):
         raise changed(found)
     folder = Workspace.open().path / "pictures" / _name_of(data, seed, found.fingerprint)
+    folder = folder / f"{split}-{side}"
     with disk_faults(folder):
         folder.mkdir(parents=True, exist_ok=True)
     paths = {row: folder / f"{row}.png" for row in rows}
     missing = [row for row, path in paths.items() if not path.exists()]
     if missing:
-        images = found.train.images(torch.tensor(missing)).permute(0, 2, 3, 1).numpy()
+        images = part.images(torch.tensor(missing)).permute(0, 2, 3, 1).numpy()
         for row, image in zip(missing, images, strict=True):
-            replace_file(paths[row], png_bytes(small(Image.fromarray(image))), is_lasting=False)
+            picture = small(Image.fromarray(image), side)
+            replace_file(paths[row], png_bytes(picture), is_lasting=False)
     return {str(row): str(path) for row, path in paths.items()}
 
 
