@@ -120,7 +120,7 @@ class Active:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Accuracies from 0 to 1 on one split; None where nothing was measured.
+    """The headline of each net, from 0 to 1, on one split; None where nothing was measured.
 
     gain: student - alone. recovered: gain / (teacher - alone), where the teacher is better.
     published: as in `SAKD: AT adaptive` -> what was printed for this data set, pair and distiller.
@@ -134,6 +134,8 @@ class Evidence:
     baseline: str  # id of the run that `alone` comes from
     published: Mapping[str, float]
     published_source: str
+    headline: str = "accuracy"  # which figure these are
+    is_teacher_apart: bool = False  # it knows other classes, so it has no figure
 
     @property
     def gain(self) -> float | None:
@@ -585,7 +587,10 @@ class Studio:
         is_taught = own.role not in ("alone", "teacher")
         copied = own.labels.distiller
         tables = [one for one in tables_of(self.presets(), folder.spec()) if one[1].lists(copied)]
+        spec = folder.spec()
         return Evidence(
+            headline=own.headline,
+            is_teacher_apart=_is_apart(spec, own),
             split=split,
             teacher=figure(own, "last" if own.role == "teacher" else "teacher"),
             alone=figure(alone, "last"),
@@ -680,6 +685,14 @@ class Studio:
                 f" a run needs {NEEDED_BYTES / 1e9:.1f} GB.",
                 hint="Delete runs or empty the trash folder of the workspace.",
             )
+
+
+def _is_apart(spec: RunSpec, own: Summary) -> bool:
+    """Whether a run measured its student but not its teacher, whose classes are others."""
+    figures = own.figures
+    is_told = (figures.last_validation, figures.last_test) != (None, None)
+    has_none = (figures.teacher_validation, figures.teacher_test) == (None, None)
+    return spec.task == "segment" and spec.teacher is not None and is_told and has_none
 
 
 def plan_preset(name: str, settings: Mapping[str, Any]) -> tuple[Preset, list[Planned]]:

@@ -9,8 +9,9 @@ import streamlit as st
 from engine.api import Studio, Summary
 from pages.charts.compare import FIELDS, differences, pareto_figure
 from pages.charts.curve import Line
+from pages.charts.headline import HEADLINES, MIOU, headline_of, short_of
 from pages.charts.seeds import groups_of
-from pages.charts.table import SORTS, filtered, gains, ordered, role, rows_of, title
+from pages.charts.table import SORTS, filtered, gains, ordered, role, rows_of, shown_columns, title
 from pages.charts.words import size
 from pages.parts import site
 from pages.parts.demo import demo_button
@@ -22,7 +23,9 @@ from pages.parts.seed_table import seed_table, specs_of
 MOST_COMPARED = 12
 GAIN = "Percentage points above the same student alone"
 FEWER = "How many times fewer multiply-adds the student needs than its teacher"
-GUIDED_COLUMNS = ("Status", "Run", "Accuracy", "Gain", "Fewer", "Progress", "Time", "Created")
+GUIDED_COLUMNS = (
+    *("Status", "Run", "Accuracy", "mIoU", "Gain", "Fewer", "Progress", "Time", "Created"),
+)
 
 
 def main() -> None:
@@ -39,7 +42,7 @@ def main() -> None:
     if len(picked) > 1:
         _compare(found, picked)
     else:
-        st.subheader("Cost against accuracy")
+        st.subheader("Cost against quality")
         _pareto(shown)
 
 
@@ -54,7 +57,14 @@ def _chosen_rows(runs: Sequence[Summary]) -> list[Summary]:
     words = search.text_input(
         "Search", key="runs_search", bind="query-params", placeholder="Name, net, method, tag"
     )
-    by = sort.selectbox("Order", list(SORTS), key="runs_sort", bind="query-params")
+    names = shown_columns([words.short for words in HEADLINES.values()], runs)
+    by = sort.selectbox(
+        "Order",
+        list(SORTS),
+        key="runs_sort",
+        bind="query-params",
+        format_func=lambda by: " or ".join(names) if by == "Accuracy" else by,
+    )
     with st.expander("Filters", icon=":material/filter_list:"):
         columns = st.columns(4)
         choices = {
@@ -84,9 +94,10 @@ def _table(shown: list[Summary], runs: Sequence[Summary]) -> list[Summary]:
         selection_mode="multi-row",
         hide_index=True,
         lazy=False,
-        column_order=None if is_expert() else GUIDED_COLUMNS,
+        column_order=shown_columns([*rows[0]] if is_expert() else GUIDED_COLUMNS, shown),
         column_config={
             "Accuracy": number(width=84, format="%.2f %%", help="Of the last weights"),
+            "mIoU": number(width=84, format="%.2f %%", help=f"Of the last weights. {MIOU.meaning}"),
             "Best (validation)": number(format="%.2f"),
             "Gain": number("Gain", width=64, format="%+.1f", help=GAIN),
             "MACs": number(format="compact"),
@@ -141,7 +152,7 @@ def _compare(found: Studio, picked: list[Summary]) -> None:
         st.caption(f"Curves and settings of the first {MOST_COMPARED}.")
     cards = {run.id: run for run in picked[:MOST_COMPARED]}
     specs = specs_of(found, [run.id for run in picked])
-    names = ["Curves", "Settings", "Seeds", "Cost against accuracy"]
+    names = ["Curves", "Settings", "Seeds", "Cost against quality"]
     tabs = st.tabs(names, key="runs_view", on_change="rerun", bind="query-params")
     if tabs[0].open:
         with tabs[0]:
@@ -169,6 +180,7 @@ def _compare(found: Studio, picked: list[Summary]) -> None:
 
 
 def _pareto(rows: Sequence[Summary]) -> None:
+    rows = _of_one_headline(rows)
     against = st.segmented_control(
         "Cost", list(FIELDS), default="MACs", required=True, key="runs_cost", bind="query-params"
     )
@@ -183,7 +195,8 @@ def _pareto(rows: Sequence[Summary]) -> None:
         on_select="rerun",
         selection_mode="points",
         config={"displaylogo": False, "displayModeBar": False},
-        alt="Accuracy against cost of each run; the dotted line joins those that none beats.",
+        alt=f"{short_of(row.headline for row in rows)} against cost of each run; the dotted line"
+        " joins those that none beats.",
     )
     ids = [point.get("customdata") for point in event.selection.points]
     chosen = next((run_id for run_id in ids if run_id), None)
@@ -191,6 +204,23 @@ def _pareto(rows: Sequence[Summary]) -> None:
         chosen = chosen[0]
     if chosen:
         site.link("run", "Open the chosen run", icon=":material/description:", run=chosen)
+
+
+def _of_one_headline(rows: Sequence[Summary]) -> Sequence[Summary]:
+    """Accuracy and mean overlap are not to be compared: one of them, where there are both."""
+    names = [name for name in HEADLINES if any(row.headline == name for row in rows)]
+    if len(names) < 2:
+        return rows
+    chosen = st.segmented_control(
+        "Figure",
+        names,
+        format_func=lambda name: headline_of(name).title,
+        default=names[0],
+        required=True,
+        key="runs_figure",
+        bind="query-params",
+    )
+    return [row for row in rows if row.headline == chosen]
 
 
 main()

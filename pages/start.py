@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.api import Studio, Summary
+from pages.charts.headline import headline_of
 from pages.charts.table import accuracy, gains, title
 from pages.charts.words import percent, points, size, status_text
 from pages.parts import site
@@ -67,7 +68,7 @@ def _told(run: Summary, gain: float | None) -> str:
     if run.status in ("running", "paused", "stopping", "interrupted", "stopped"):
         parts.append(percent(run.progress, 0))
     if (value := accuracy(run)) is not None:
-        parts.append(f"{percent(value)} right")
+        parts.append(headline_of(run.headline).told(value))
     if gain is not None:
         parts.append(f"{points(gain)} from teaching")
     if run.status in ("failed", "unreadable") and run.message:

@@ -1,4 +1,4 @@
-"""Several runs side by side: what differs, and cost against accuracy."""
+"""Several runs side by side: what differs, and cost against the headline."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from engine.api import RunSpec, Summary
 from pages.charts.colour import MARKERS, Figure, Palette, layout
+from pages.charts.headline import short_of
 from pages.charts.table import accuracy, role, split_of, title
 from pages.charts.words import amount
 
@@ -60,8 +61,9 @@ def frontier(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
 
 
 def pareto_figure(rows: Sequence[Summary], colours: Palette, against: Against = "MACs") -> Figure:
-    """Accuracy against cost; each point carries its run's id, an arrow leads from alone to taught.
+    """The headline against cost; each point carries its run's id.
 
+    An arrow leads from the student alone to the same student taught.
     Teachers stand beside their students, where they were measured on the same split.
     """
     measured = [row for row in rows if accuracy(row) is not None and "student" in row.costs]
@@ -111,7 +113,8 @@ def pareto_figure(rows: Sequence[Summary], colours: Palette, against: Against = 
             )
         )
     unit = "Multiply-adds for one image" if against == "MACs" else "Parameters"
-    shared = layout(colours, height=380, x=unit, y="Accuracy (%)")
+    name = short_of(row.headline for row in measured)
+    shared = layout(colours, height=380, x=unit, y=f"{name} (%)")
     shared["xaxis"] |= {"type": "log", **_ticks([x for trace in data for x in trace["x"]])}
     shared["hovermode"] = "closest"
     shared["annotations"] = _arrows(measured, points, colours)

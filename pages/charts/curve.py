@@ -1,4 +1,4 @@
-"""Curves over training: accuracy, loss parts, learning rate."""
+"""Curves over training: the headline, loss parts, learning rate."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from engine.api import Curve, RunView
 from pages.charts.colour import Figure, Palette, Role, layout, style
+from pages.charts.headline import headline_of, short_of
 
 MAX_POINTS = 600  # of one curve in the browser: as many as its chart has pixels
 FEW_POINTS = 60  # up to which each point has its marker and none is smoothed away
@@ -80,7 +81,7 @@ def evaluated_split(view: RunView) -> str:
 
 
 def accuracy_figure(lines: Sequence[Line], colours: Palette, look: Look | None = None) -> Figure:
-    """Accuracy of teacher, student alone and student taught over training, in per cent."""
+    """The headline of teacher, student alone and student taught over training, in per cent."""
     look = look or Look()
     data: list[dict[str, Any]] = []
     nth: dict[str, int] = {}
@@ -99,13 +100,15 @@ def accuracy_figure(lines: Sequence[Line], colours: Palette, look: Look | None =
         )
     for line in lines:
         for net in learners(line.view):
-            curve = line.view.figure_curve(net, "accuracy", evaluated_split(line.view))
+            curve = line.view.figure_curve(net, line.view.headline, evaluated_split(line.view))
             looks = style(line.role, nth.get(line.role, 0), colours)
             nth[line.role] = nth.get(line.role, 0) + 1
             percents = Curve(curve.at, curve.epoch, tuple(100 * value for value in curve.value))
             label, group = learner_label(line, net), f"{line.run_id} {net}"
             data += _traces(line.view, percents, label, looks, look, "%{y:.1f} %", group)
-    return _figure(data, colours, look, "Accuracy (%)", end, height=340)
+    names = {line.view.headline for line in lines}
+    title = headline_of(names.pop()).title if len(names) == 1 else short_of(names)
+    return _figure(data, colours, look, f"{title}, %", end, height=340)
 
 
 def learners(view: RunView) -> tuple[str, ...]:

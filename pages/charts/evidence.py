@@ -6,11 +6,12 @@ from typing import Any
 
 from engine.api import Evidence
 from pages.charts.colour import Figure, Palette, layout
+from pages.charts.headline import headline_of
 from pages.charts.words import percent, points
 
 
 def bars_figure(evidence: Evidence, colours: Palette) -> Figure:
-    """Accuracies as bars with their values; what was not measured has no bar."""
+    """The headlines as bars with their values; what was not measured has no bar."""
     measured = [
         ("Teacher", evidence.teacher, colours.teacher, "/"),
         ("Student alone", evidence.alone, colours.alone, "x"),
@@ -35,7 +36,9 @@ def bars_figure(evidence: Evidence, colours: Palette) -> Figure:
         },
         "hovertemplate": "%{y}: %{text}<extra></extra>",
     }
-    shared = layout(colours, height=80 + 46 * max(len(shown), 2), x="Accuracy (%)")
+    shared = layout(
+        colours, height=80 + 46 * max(len(shown), 2), x=f"{headline_of(evidence.headline).title}, %"
+    )
     shared["margin"]["t"] = 8
     shared["yaxis"] |= {"autorange": "reversed", "showgrid": False, "fixedrange": True}
     shared["xaxis"] |= {"range": [0, 118], "tickvals": [0, 25, 50, 75, 100], "fixedrange": True}
@@ -45,21 +48,23 @@ def bars_figure(evidence: Evidence, colours: Palette) -> Figure:
 
 def sentence(evidence: Evidence) -> str:
     """What was measured, in words."""
+    words, split = headline_of(evidence.headline), evidence.split
     if evidence.student is None and evidence.alone is not None:
-        alone = percent(evidence.alone)
-        return f"Without a teacher, the student gets {alone} of the {evidence.split} images right."
+        return f"Without a teacher, the student {words.told_of(evidence.alone, split)}."
     if evidence.student is None and evidence.teacher is not None:
-        return f"The teacher gets {percent(evidence.teacher)} of the {evidence.split} images right."
+        return f"The teacher {words.told_of(evidence.teacher, split)}."
     if evidence.student is None:
         return "Nothing has been measured yet."
-    said = [f"The student gets {percent(evidence.student)} of the {evidence.split} images right."]
+    said = [f"The student {words.told_of(evidence.student, split)}."]
     if evidence.alone is None:
         said.append("The same student without a teacher was not measured.")
     elif evidence.gain is not None:
-        alone = percent(evidence.alone)
-        said.append(f"Alone it gets {alone}, so teaching brings {points(evidence.gain)}.")
+        alone = words.told_again(evidence.alone)
+        said.append(f"Alone it {alone}, so teaching brings {points(evidence.gain)}.")
     if evidence.teacher is not None:
-        said.append(f"The teacher gets {percent(evidence.teacher)}.")
+        said.append(f"The teacher {words.told_again(evidence.teacher)}.")
+    elif evidence.is_teacher_apart:
+        said.append("The teacher knows other classes, so it has no figure of its own here.")
     if evidence.recovered is not None:
         said.append(f"{percent(evidence.recovered, 0)} of the gap to the teacher is closed.")
     return " ".join(said)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.api import RunView
 from pages.charts.curve import evaluated_split
+from pages.charts.headline import headline_of
 from pages.charts.spot import newest_shares
 from pages.charts.words import percent
 
@@ -11,6 +12,7 @@ FLAT_EPOCHS = 6  # without a gain of FLAT_GAIN, training counts as flat
 FLAT_GAIN = 0.002
 OVERFIT_GAP = 0.15  # validation loss above its lowest, as a share of it
 COLLAPSED = 0.02  # a spot taught always or never, within this
+DISTANCE = "feature_distance"  # the figure of a front that imitates
 WARM = 0.01  # P that is still within this of where the warm start puts it
 
 
@@ -28,17 +30,20 @@ def narrate(view: RunView, who: str = "student") -> str:
 
 
 def _progress(view: RunView, who: str) -> str:
-    curve = view.figure_curve("student", "accuracy", evaluated_split(view))
+    split, words = evaluated_split(view), headline_of(view.headline)
+    if text := _imitation(view, who, split):
+        return text
+    curve = view.figure_curve("student", words.name, split)
     if not curve.value:
         return ""
-    teacher = view.figure("teacher", split=evaluated_split(view))
+    teacher = view.figure("teacher", split=split)
     if teacher is not None and curve.value[-1] >= teacher:
-        now = percent(curve.value[-1])
-        return f"The {who} gets {now} right, no less than its teacher ({percent(teacher)})."
+        now = words.told(curve.value[-1])
+        return f"The {who} {now}, no less than its teacher ({percent(teacher)})."
     if curve.epoch[-1] == 0:
-        return f"Before its first epoch the {who} gets {percent(curve.value[-1])} right."
+        return f"Before its first epoch the {who} {words.told(curve.value[-1])}."
     if len(curve.value) == 1:
-        return f"After the first measured epoch the {who} gets {percent(curve.value[0])} right."
+        return f"After the first measured epoch the {who} {words.told(curve.value[0])}."
     best = max(curve.value)
     flat = _flat_epochs(curve.value)
     if flat >= FLAT_EPOCHS:
@@ -48,6 +53,20 @@ def _progress(view: RunView, who: str) -> str:
     if verb == "stayed":
         return f"The {who} stayed at {percent(curve.value[-1])}."
     return f"The {who} {verb} from {percent(curve.value[-2])} to {percent(curve.value[-1])}."
+
+
+def _imitation(view: RunView, who: str, split: str) -> str:
+    """While the front imitates, its answers say little: how near its features have come."""
+    if view.phase is None or view.phase.phase != "imitation" or view.ended is not None:
+        return ""
+    curve = view.figure_curve("student", DISTANCE, split)
+    if len(curve.value) < 2:
+        return ""
+    return (
+        f"The front of the {who} imitates the teacher's: on unseen images {curve.value[-1]:.2f} of"
+        f" the teacher's features is missing, {curve.value[0]:.2f} before the first epoch. Its"
+        " answers are learnt in later phases."
+    )
 
 
 def _worry(view: RunView) -> str:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from engine.api import Labels, RunSpec, Summary
 from pages.charts.compare import flattened, written
+from pages.charts.headline import short_of
 from pages.charts.table import Split, accuracy, split_of
 
 # What two runs of one setting may differ in: the seed, and what does not change a result.
@@ -36,13 +37,15 @@ RULE = (
 class Group:
     """Finished runs of one setting.
 
-    by_seed: seed -> accuracy of the last weights, 0 to 1
+    by_seed: seed -> the headline of the last weights, 0 to 1
+    headline: which figure that is
     """
 
     labels: Labels
     settings: str  # what tells it from the other groups beside its labels
     split: Split
     by_seed: Mapping[int, float]
+    headline: str = "accuracy"
 
     @property
     def how(self) -> str:
@@ -86,6 +89,7 @@ def groups_of(specs: Mapping[str, RunSpec], rows: Sequence[Summary]) -> list[Gro
                 settings=_apart(specs[first.id], namesakes, everyone),
                 split=split_of(first),
                 by_seed=dict(sorted(by_seed.items())),
+                headline=first.headline,
             )
         )
     return groups
@@ -139,6 +143,7 @@ def seed_rows(groups: Sequence[Group], baseline: int) -> list[dict[str, str]]:
     """One row a group; settings, nets, data and split only where they differ."""
     against = groups[baseline]
     rows = []
+    column = headline_column(groups)
     for place, (group, name) in enumerate(zip(groups, names_of(groups), strict=True)):
         found = paired(group, against)
         apart = {
@@ -152,7 +157,7 @@ def seed_rows(groups: Sequence[Group], baseline: int) -> list[dict[str, str]]:
             {
                 "Method": name,
                 "Settings": group.settings or "-",
-                "Accuracy (%)": _mean_and_spread(values, "{:.2f}"),
+                column: _mean_and_spread(values, "{:.2f}"),
                 "Difference": "baseline"
                 if place == baseline
                 else _mean_and_spread([100 * gap for gap in found.by_seed.values()], "{:+.2f}"),
@@ -163,10 +168,15 @@ def seed_rows(groups: Sequence[Group], baseline: int) -> list[dict[str, str]]:
                 **apart,
             }
         )
-    for column in ("Settings", "Student", "Teacher", "Data", "Split"):
-        if len({row[column] for row in rows if row[column] != "-"}) < 2:
-            rows = [{key: value for key, value in row.items() if key != column} for row in rows]
+    for name in ("Settings", "Student", "Teacher", "Data", "Split"):
+        if len({row[name] for row in rows if row[name] != "-"}) < 2:
+            rows = [{key: value for key, value in row.items() if key != name} for row in rows]
     return rows
+
+
+def headline_column(groups: Sequence[Group]) -> str:
+    """What the table calls the figure of its rows."""
+    return f"{short_of(group.headline for group in groups)} (%)"
 
 
 def _mean_and_spread(values: Sequence[float], form: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from engine.api import Summary
 from pages.charts.colour import Role
+from pages.charts.headline import ACCURACY, HEADLINES, headline_of
 
 Split = Literal["test", "validation"]
 MARKS = {
@@ -50,7 +51,7 @@ def role(summary: Summary) -> Role:
 
 
 def accuracy(summary: Summary, split: Split | None = None) -> float | None:
-    """Of the student's last weights, 0 to 1; without a split the test's, else validation's."""
+    """The headline of the student's last weights, 0 to 1; of the test split, else validation's."""
     figures = summary.figures
     if split == "validation" or (split is None and figures.last_test is None):
         return figures.last_validation
@@ -62,7 +63,7 @@ def split_of(summary: Summary) -> Split:
 
 
 def gains(summaries: Iterable[Summary]) -> dict[str, float]:
-    """Finished run -> accuracy taught minus alone, same data, student, schedule, seed and split."""
+    """Finished run -> headline taught minus alone, same data, student, schedule, seed and split."""
     rows = list(summaries)
     alone: dict[str, Summary] = {}
     for row in rows:
@@ -88,6 +89,13 @@ def rows_of(
     return [_row(summary, gained.get(summary.id)) for summary in summaries]
 
 
+def shown_columns(names: Sequence[str], summaries: Sequence[Summary]) -> list[str]:
+    """Without the headlines that none of these runs has; accuracy stays where there is none."""
+    used = {headline_of(row.headline).short for row in summaries} or {ACCURACY.short}
+    unused = {words.short for words in HEADLINES.values()} - used
+    return [name for name in names if name not in unused]
+
+
 def _row(summary: Summary, gain: float | None) -> dict[str, Any]:
     teacher, student = summary.costs.get("teacher"), summary.costs.get("student")
     ratio = (
@@ -104,7 +112,10 @@ def _row(summary: Summary, gain: float | None) -> dict[str, Any]:
         "Method": " + ".join(
             part for part in (summary.labels.method, summary.labels.distiller) if part
         ),
-        "Accuracy": None if value is None else 100 * value,
+        **{
+            words.short: 100 * value if value is not None and name == summary.headline else None
+            for name, words in HEADLINES.items()
+        },
         "Best (validation)": None if best is None else 100 * best,
         "Gain": None if gain is None else 100 * gain,
         "MACs": student.multiply_adds if student else None,

@@ -11,11 +11,13 @@ from pages.charts.curve import (
     Line,
     Look,
     accuracy_figure,
+    evaluated_split,
     learner_label,
     learners,
     rate_figure,
     terms_figure,
 )
+from pages.charts.headline import short_of
 from pages.charts.spot import epoch_by_spot, newest_shares
 from pages.charts.words import percent
 from pages.parts.door import colours
@@ -28,12 +30,15 @@ def accuracy_plot(lines: Sequence[Line], look: Look, *, key: str, keep: str) -> 
         f"{learner_label(line, net)} {percent(curve.value[-1])}"
         for line in lines
         for net in learners(line.view)
-        if (curve := line.view.figure_curve(net, "accuracy", "validation")).value
+        if (
+            curve := line.view.figure_curve(net, line.view.headline, evaluated_split(line.view))
+        ).value
     ]
     if not said and not any(line.view.evaluated for line in lines):
         st.caption("The curves begin with the first measurement.")
         return
-    alt = "Accuracy over training. Now: " + (", ".join(said) or "nothing measured yet") + "."
+    title = short_of(line.view.headline for line in lines)
+    alt = f"{title} over training. Now: " + (", ".join(said) or "nothing measured yet") + "."
     live_plot(accuracy_figure(lines, colours(), look), key=key, alt=alt, keep=f"{keep}{look.over}")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import streamlit as st
 
 from engine.api import DistillError, RunSpec, Studio
-from pages.charts.seeds import RULE, Group, full_names, seed_rows, usual_baseline
+from pages.charts.seeds import RULE, Group, full_names, headline_column, seed_rows, usual_baseline
 
 
 def specs_of(found: Studio, runs: Iterable[str]) -> dict[str, RunSpec]:
@@ -54,7 +54,9 @@ def seed_table(
         lazy=False,
         column_config={
             "Settings": column(width="medium", help="Where these rows differ beside their names"),
-            "Accuracy (%)": column(help="Mean ± standard deviation (n - 1), and how many seeds"),
+            headline_column(groups): column(
+                help="Mean ± standard deviation (n - 1), and how many seeds"
+            ),
             "Difference": column("Difference (points)", help=RULE),
             "Noise": column(help=RULE),
             "By seed": column(help="Seed: difference to the baseline's run with this seed"),
@@ -62,7 +64,7 @@ def seed_table(
         alt=f"Mean and spread over seeds of {len(groups)} settings, and their differences",
     )
     st.caption(
-        "Accuracy of the last weights: mean ± standard deviation (number of seeds). A difference"
-        " is taken seed by seed; it is *inside the noise* where its mean is smaller than twice its"
-        " standard error."
+        f"{headline_column(groups)} of the last weights: mean ± standard deviation (number of"
+        " seeds). A difference is taken seed by seed; it is *inside the noise* where its mean is"
+        " smaller than twice its standard error."
     )

@@ -9,6 +9,7 @@ import streamlit as st
 from engine.api import Studio
 from pages.charts.cost import fewer_computations
 from pages.charts.curve import Line
+from pages.charts.headline import headline_of
 from pages.charts.words import percent, points, times
 from pages.parts import site
 from pages.parts.run_lines import taught_first
@@ -24,9 +25,9 @@ def closing_card(found: Studio, lines: Sequence[Line]) -> None:
     if fewer is not None:
         parts.append(f"**{times(fewer)}** fewer computations")
     if evidence.student is not None and evidence.teacher:
-        parts.append(
-            f"**{percent(evidence.student / evidence.teacher)}** of the teacher's accuracy"
-        )
+        share, what = percent(evidence.student / evidence.teacher), headline_of(evidence.headline)
+        name = what.short if what.short != "Accuracy" else "accuracy"
+        parts.append(f"**{share}** of the teacher's {name}")
     if evidence.gain is not None:
         parts.append(f"**{points(evidence.gain)}** from teaching")
     if not parts:
