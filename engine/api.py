@@ -25,6 +25,7 @@ import psutil
 from engine.errors import DistillError, SpecError, WeightsError, WorkspaceError
 from engine.events import At, CostMeasured, Evaluated, Note, Prepared, RunEnded, SpotsCounted
 from engine.runs import control
+from engine.runs.answers import Answers, Said, read_answers, saved_weights, share_done
 from engine.runs.choices import Choices, read_choices
 from engine.runs.control import Command
 from engine.runs.disk import replace_file
@@ -53,11 +54,13 @@ from engine.runs.presets import (
 from engine.runs.queue import RunQueue
 from engine.runs.scheduler import Scheduler
 from engine.runs.summary import Cost, Figures, Labels, Summary, summaries, summary_of_run
+from engine.runs.uploads import keep_upload
 from engine.runs.view import Curve, RunView, fold
 from engine.spec import Choice, NetChoice, RunSpec, Schedule, parse_spec, read_spec
 
 __all__ = [
     "Active",
+    "Answers",
     "Beat",
     "Choice",
     "Choices",
@@ -83,6 +86,7 @@ __all__ = [
     "RunEnded",
     "RunSpec",
     "RunView",
+    "Said",
     "Schedule",
     "SpecError",
     "SpotsCounted",
@@ -335,8 +339,13 @@ class Studio:
         """
         return self._jobs.ask("samples", {"data": dict(plain)})
 
-    def pictures(self, run_id: str, rows: Sequence[int]) -> JobState:
-        """Small pictures of some training images of a run, by their rows in the split.
+    def pictures(
+        self, run_id: str, rows: Sequence[int], split: str = "train", side: int = 96
+    ) -> JobState:
+        """Small pictures of some images of a run's data set, by their rows in a split.
+
+        Args:
+            side: about how many pixels the longer side has.
 
         value: {row as text: path of a PNG file}
 
@@ -350,11 +359,65 @@ class Studio:
             "seed": spec.seed,
             "rows": [int(row) for row in rows],
             "fingerprint": str(folder.environment().get("data set", "")),
+            "split": split,
+            "side": side,
         }
         state = self._jobs.ask("pictures", params)
         if state.status == "done" and not all(Path(path).exists() for path in state.value.values()):
             state = self._jobs.ask("pictures", params, again=True)
         return state
+
+    # What the nets answer. Weights are a run and the position that its student was saved at.
+
+    def saved_weights(self, run_id: str) -> Mapping[str, At]:
+        """`best` and `last` -> where these weights of a run's student were saved, as far as told.
+
+        Raises:
+            WorkspaceError: there is no such run.
+        """
+        return saved_weights(self._workspace.run(run_id))
+
+    def answers(self, weights: Weights, split: str) -> JobState:
+        """What student and teacher answer for the images of a split; kept once it is known.
+
+        value: while it runs the share of the images that is done, 0 to 1; then Answers. They
+        come without the teacher where it cannot be asked, and `message` says why.
+
+        Raises:
+            WorkspaceError: there is no such run, or it cannot be read.
+        """
+        run_id, at = weights
+        folder = self._workspace.run(run_id)
+        found = read_answers(folder, at, split)
+        if found is not None and (found.teacher is not None or folder.spec().teacher is None):
+            return JobState("done", found)
+        params = {"weights": (run_id, at), "split": split}
+        state = self._jobs.ask("answers", params)
+        if state.status == "failed":
+            return state
+        if state.status == "done":
+            if found is not None and state.value["fault"]:
+                return JobState("done", found, state.value["fault"])
+            self._jobs.ask("answers", params, again=True)
+        return JobState("running", share_done(folder, at, split))
+
+    def own_answers(self, weights: Weights, pictures: Sequence[tuple[str, bytes]]) -> JobState:
+        """What student and teacher say of a person's own pictures, as (name, bytes of the file).
+
+        value: [{"name", "fault": a sentence or nothing, "image": what the nets see, PNG in base64,
+        "size": [width, height] of the file, "said": {"student" | "teacher": [[class id,
+        probability], ...], the likeliest first}, "classes", "teacher_fault"}]
+
+        Raises:
+            WorkspaceError: there is no such run; the disk is full.
+        """
+        run_id, at = weights
+        self._workspace.run(run_id)
+        kept = [
+            {"name": name, "path": str(keep_upload(self._workspace, data))}
+            for name, data in pictures
+        ]
+        return self._jobs.ask("own_answers", {"weights": (run_id, at), "pictures": kept})
 
     # What the two parts of a student hold. Weights are a run and the position that its
     # checkpoint was saved at; each of these jobs takes seconds, so ask for one after another.
@@ -443,7 +506,8 @@ class Studio:
     def launch_preset(self, name: str) -> Experiment:
         """Queue a preset's runs; a teacher that should be shipped but is missing is trained."""
         self._require_room()
-        preset, planned = plan_preset(name, {})
+        preset = named_preset(name)
+        planned = plan_preset(preset, {})
         return create_experiment(
             self._workspace, preset.title, planned, preset=preset.name, note=preset.note
         )
@@ -695,24 +759,32 @@ def _is_apart(spec: RunSpec, own: Summary) -> bool:
     return spec.task == "segment" and spec.teacher is not None and is_told and has_none
 
 
-def plan_preset(name: str, settings: Mapping[str, Any]) -> tuple[Preset, list[Planned]]:
-    """A preset and its runs; a teacher that should be shipped but is missing is trained first.
+def named_preset(name: str) -> Preset:
+    """One of the presets that are shipped.
+
+    Raises:
+        SpecError: there is no such preset.
+    """
+    return find_preset(load_presets(PRESETS), name)
+
+
+def plan_preset(preset: Preset, settings: Mapping[str, Any]) -> list[Planned]:
+    """The runs of a preset; a teacher that should be shipped but is missing is trained first.
 
     Args:
         settings: paths that are set in every run that they concern: {"schedule.epochs": 2}.
 
     Raises:
-        SpecError: there is no such preset, or a setting is not allowed.
+        SpecError: a setting is not allowed.
         WeightsError: there is no file of the teacher's weights. Runs of a preset that need none
             would be over before a worker finds that out.
     """
-    preset = find_preset(load_presets(PRESETS), name)
     planned = preset.planned(settings)
     for teacher in filter(None, (plan.spec.teacher for plan in planned)):
         is_file = not teacher.weights.startswith(("run:", "shipped:"))
         if is_file and teacher.weights != "DEFAULT" and not Path(teacher.weights).is_file():
             raise WeightsError(f"there is no file {teacher.weights}", where="teacher.weights")
-    return preset, _with_missing_teachers(planned)
+    return _with_missing_teachers(planned)
 
 
 def _with_missing_teachers(planned: list[Planned]) -> list[Planned]:

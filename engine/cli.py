@@ -22,14 +22,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from engine.api import PRESETS, plan_preset
+from engine.api import PRESETS, named_preset, plan_preset
 from engine.errors import DistillError, SpecError, WorkspaceError
 from engine.runs.diff import diff_runs
 from engine.runs.executors.process import TUNED, ProcessExecutor
 from engine.runs.experiment import Experiment, create_experiment, expand, figures
 from engine.runs.folder import RunFolder, Workspace
 from engine.runs.life import OVER
-from engine.runs.presets import load_presets
+from engine.runs.presets import Preset, load_presets, read_presets
 from engine.runs.queue import RunQueue, mark_queued
 from engine.runs.summary import summaries, summary_of_run
 from engine.runs.view import RunView, fold
@@ -98,7 +98,12 @@ def list_parts(
 
 @app.command()
 def run(
-    spec: Annotated[str, typer.Argument(help="A YAML or JSON file, or the name of a preset.")],
+    spec: Annotated[
+        str,
+        typer.Argument(
+            help="A YAML or JSON file of a run or an experiment, or the name of a preset."
+        ),
+    ],
     settings: SetOption = None,
     name: Annotated[str, typer.Option(help="What the run is called.")] = "",
     queue: Annotated[
@@ -231,8 +236,12 @@ def teacher_check(
     screen.print(table)
     screen.print({name: value for name, value in report.items() if name != "rows"})
     screen.print(f"net: {found['net']['name']} {found['net']['knobs'] or ''}")
-    accuracy = found["figures"]["accuracy"]
-    screen.print(f"accuracy: {accuracy:.2%} of {found['samples']} images ({found['split']})")
+    for figure, word in (("accuracy", "accuracy"), ("miou", "mean IoU")):
+        if figure in found["figures"]:
+            value, images = found["figures"][figure], f"{found['samples']} images"
+            screen.print(f"{word}: {value:.2%} of {images} ({found['split']})")
+    if not found["figures"]:
+        screen.print(f"knows {len(found['classes'])} other classes; not measured")
     if as_json:
         print(json.dumps(found))
 
@@ -358,15 +367,17 @@ def _plan(
 
     A wrong setting leaves no run behind.
     """
-    path, note, preset = Path(spec), "", ""
-    if path.suffix in (".yaml", ".yml", ".json"):
-        plain = _read_file(path)
+    path, shipped = Path(spec), ""
+    is_file = path.suffix in (".yaml", ".yml", ".json")
+    plain = _read_file(path) if is_file else {}
+    if is_file and not {"base", "pairs"} & set(plain):
         for setting, value in settings.items():
             set_path(plain, setting, value)
-        title, planned = path.stem, expand(read_spec(plain), {}, False)
+        title, note, planned = path.stem, "", expand(read_spec(plain), {}, False)
     else:
-        found, planned = plan_preset(spec, settings)
-        title, note, preset = found.title, found.note, found.name
+        found = _only(path) if is_file else named_preset(spec)
+        title, note, planned = found.title, found.note, plan_preset(found, settings)
+        shipped = "" if is_file else found.name
 
     def make(workspace: Workspace, is_ours: bool) -> Experiment:
         from engine.assembly import check_parts
@@ -374,10 +385,19 @@ def _plan(
         for plan in planned:
             check_parts(plan.spec)
         return create_experiment(
-            workspace, name or title, planned, preset=preset, note=note, is_queued=not is_ours
+            workspace, name or title, planned, preset=shipped, note=note, is_queued=not is_ours
         )
 
     return make
+
+
+def _only(path: Path) -> Preset:
+    match read_presets(path):
+        case [preset]:
+            return preset
+        case several:
+            names = ", ".join(preset.name for preset in several)
+            raise SpecError(f"{path} describes {len(several)} experiments: {names}")
 
 
 def _read_file(path: Path) -> dict[str, Any]:

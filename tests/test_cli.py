@@ -146,6 +146,30 @@ def test_a_published_experiment_is_planned_with_what_a_person_sets(
     assert specs[1].teacher and specs[1].teacher.weights == str(teacher)
 
 
+def test_a_file_may_describe_an_experiment(
+    call: Call, workspace: Workspace, tmp_path: Path
+) -> None:
+    file = tmp_path / "two.yaml"
+    file.write_text(
+        """
+        title: Two seeds
+        note: Read me
+        base: {data: {name: tiny}, student: {name: resnet8}, method: {name: alone}}
+        runs: [{role: alone, label: alone}]
+        axes: {seed: [3, 4]}
+        """
+    )
+    code, found, _ = call("run", file, "--queue", "--set", "schedule.epochs=1", "--json")
+    assert code == 0
+    specs = [workspace.run(run_id).spec() for run_id in found["runs"]]
+    assert [spec.seed for spec in specs] == [3, 4]
+    assert {spec.schedule.epochs for spec in specs} == {1}
+    file.write_text(file.read_text().replace("axes:", "axis:"))
+    code, _, screen = call("run", file, "--queue")
+    assert code == 2
+    assert "two.yaml" in screen and "axis" in screen
+
+
 def test_the_status_of_runs_is_shown(call: Call, run: RunFolder) -> None:
     code, found, screen = call("status", "--json")
     assert code == 0

@@ -111,7 +111,10 @@ class Preset(Frozen):
 
     def _spec(self, run: PresetRun, settings: Settings) -> RunSpec:
         plain: dict[str, Any] = _copied(self.base)
-        _put(plain, {**run.set, **settings})
+        _put(plain, run.set)
+        lacks = {part for part, value in run.set.items() if value is None}
+        settings = {p: v for p, v in settings.items() if p.partition(".")[0] not in lacks}
+        _put(plain, settings)
         if run.role != "teacher":
             distiller = (plain.get("distiller") or {}).get("name", "")
             _put(plain, self.distillers.get(distiller, {}))
@@ -186,7 +189,7 @@ def load_presets(folder: Path) -> tuple[Preset, ...]:
     Raises:
         SpecError: a file describes none; the message names it.
     """
-    return tuple(preset for path in sorted(folder.glob("*.yaml")) for preset in _load(path))
+    return tuple(preset for path in sorted(folder.glob("*.yaml")) for preset in read_presets(path))
 
 
 def find_preset(presets: Sequence[Preset], name: str) -> Preset:
@@ -226,7 +229,13 @@ def source_of(tables: Iterable[tuple[Preset, Published]]) -> str:
     return ". ".join(sentence.rstrip(".") for sentence in said)
 
 
-def _load(path: Path) -> list[Preset]:
+def read_presets(path: Path) -> list[Preset]:
+    """What one file describes.
+
+    Raises:
+        SpecError: it describes none; the message names it.
+        OSError: it cannot be read.
+    """
     try:
         plain = parse_yaml(path.read_text(encoding="utf-8"))
         kind = Benchmark if "pairs" in plain else Preset
