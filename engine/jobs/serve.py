@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from engine.errors import DistillError
+from engine.jobs.answers import answers, own_answers
 from engine.jobs.drafts import catalogue, check, cost, estimate, folders, pairs
 from engine.jobs.parts import (
     part_answers,
@@ -27,6 +28,7 @@ KINDS: Mapping[str, Callable[..., Any]] = {
     for job in (
         *(catalogue, folders, check, pairs, estimate, teacher_check, samples, pictures, cost),
         *(part_answers, part_pictures, part_likeness, part_neurons, student_flatness),
+        *(answers, own_answers),
     )
 }
 
@@ -35,12 +37,12 @@ def serve_jobs() -> None:
     """The job process: JSON lines on stdin, one answer a line on stdout, until stdin ends."""
     os.nice(10)
     torch.set_num_threads(1)
-    answers = os.fdopen(os.dup(1), "w")
+    out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # a stray print must not look like an answer
     for line in sys.stdin:
         asked = json.loads(line)
-        answers.write(json.dumps(answer(asked["kind"], asked["params"])) + "\n")
-        answers.flush()
+        out.write(json.dumps(answer(asked["kind"], asked["params"])) + "\n")
+        out.flush()
 
 
 def answer(kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
