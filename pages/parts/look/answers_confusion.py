@@ -1,0 +1,98 @@
+"""What is taken for what: a map to click, and the same in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from engine.api import Answers
+from pages.charts.answers import ANY, MOST_PAIRS, Pair, confused, confusion, said_by
+from pages.charts.answers_figure import confusion_figure
+from pages.parts.door import colours
+from pages.parts.pick_plot import pick_plot
+
+
+def confusions(told: Answers) -> str:
+    """Draw the map of one net's answers; gives whose they are."""
+    st.markdown("#### What is taken for what")
+    keep_valid(len(told.classes))
+    whose = _whose(told)
+    counts = confusion(told, said_by(told, whose))
+    marked = (st.session_state["answers_truth"], st.session_state["answers_answer"])
+    pairs = confused(counts)
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        pick_plot(
+            confusion_figure(counts, told.classes, colours(), marked),
+            key="answers_confusion",
+            alt=f"Confusion matrix of the {whose} on {len(told.truth):,} {told.split} images,"
+            f" {len(told.classes)} classes. {_worst(pairs, told.classes)}",
+            on_pick=take_cell,
+        )
+        st.caption(
+            "A row is what the images show, a column what the net says; right answers lie on the"
+            " diagonal. Darker or lighter steps stand for 0.5, 1, 2, 5, 10, 20 and 50 % of a row,"
+            " so that mistakes show. Click a cell to see its images below."
+        )
+    with right:
+        _list(pairs, told.classes)
+    return whose
+
+
+def keep_valid(num_classes: int) -> None:
+    """What was chosen for another run may not exist in this one."""
+    for key in ("answers_truth", "answers_answer"):
+        if st.session_state.get(key, ANY) not in range(ANY, num_classes):
+            st.session_state[key] = ANY
+        st.session_state.setdefault(key, ANY)
+
+
+def take_cell(cell: Sequence[int]) -> None:
+    """A click sets the two boxes, which are the only memory of the choice."""
+    truth, answer = (int(label) for label in cell)
+    st.session_state["answers_truth"], st.session_state["answers_answer"] = truth, answer
+    st.session_state["answers_show"] = "worst"  # a right answer is among no mistakes
+    st.session_state["answers_page"] = 1
+
+
+def _whose(told: Answers) -> str:
+    if told.teacher is None:
+        return "student"
+    whose = st.segmented_control(
+        "Answers of",
+        ["student", "teacher"],
+        default="student",
+        required=True,
+        key="answers_whose",
+        bind="query-params",
+        format_func=str.capitalize,
+    )
+    return str(whose)
+
+
+def _list(pairs: Sequence[Pair], names: Sequence[str]) -> None:
+    st.markdown(f"**Most often mixed up** (the first {MOST_PAIRS})")
+    if not pairs:
+        st.caption("Nothing: every answer is right.")
+    for pair in pairs:
+        st.button(
+            f"{names[pair.truth]} taken for {names[pair.answer]}: {pair.count:,}"
+            f" ({100 * pair.share:.1f} %)",
+            key=f"answers_pair_{pair.truth}_{pair.answer}",
+            type="tertiary",
+            on_click=take_cell,
+            args=([pair.truth, pair.answer],),
+        )
+    if pairs:
+        st.caption("Images, and their share of all images of the class.")
+
+
+def _worst(pairs: Sequence[Pair], names: Sequence[str]) -> str:
+    if not pairs:
+        return "Every answer is right."
+    first = pairs[0]
+    return (
+        f"Most often mixed up: {names[first.truth]} taken for {names[first.answer]},"
+        f" {first.count} images."
+    )

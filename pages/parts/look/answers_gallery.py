@@ -1,0 +1,146 @@
+"""Images with their answers, the worst first; a click opens one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from engine.api import Answers, RunCard, Studio
+from pages.charts.answers import ANY, PAGE, cell_words, chosen, counted, kinds, num_pages
+from pages.charts.answers_cards import card_html, large_html
+from pages.parts.door import colours, sentence_of
+from pages.parts.look.answer_cards import address, answer_cards
+
+POLL = 0.7  # seconds between two looks at the job that draws the images
+LARGE = 384  # pixels
+TINY = 96  # pixels up to which an image is shown as squares
+
+
+def gallery(found: Studio, card: RunCard, told: Answers, whose: str) -> None:
+    """Filters, then a page of images.
+
+    Args:
+        whose: answers the second class filter is about.
+    """
+    st.markdown("#### Images")
+    show, truth, answer = _filters(told, whose)
+    rows = chosen(told, show, truth=truth, answer=answer, whose=whose)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{counted(len(rows), len(told.truth), told.split)}**")
+        if words := cell_words(told.classes, truth, answer):
+            st.button(
+                words,
+                key="answers_clear",
+                icon=":material/close:",
+                on_click=_clear,
+                help="Show all classes again",
+            )
+    if len(rows) == 0:
+        st.caption("No image is like that. Choose another kind, or all classes.")
+        return
+    page = _page(num_pages(rows))
+    _cards(found, card, told, [int(row) for row in rows[(page - 1) * PAGE : page * PAGE]])
+
+
+def _filters(told: Answers, whose: str) -> tuple[str, int, int]:
+    names, words = told.classes, kinds(told)
+    if st.session_state.get("answers_show", "worst") not in words:
+        st.session_state["answers_show"] = "worst"
+    first, second, third = st.columns(3)
+    show = first.selectbox(
+        "Show",
+        list(words),
+        key="answers_show",
+        bind="query-params",
+        format_func=lambda one: words[one],
+        on_change=_to_first_page,
+        help="Where it is not said otherwise, images with the highest loss of the student come"
+        " first.",
+    )
+
+    def named(label: int) -> str:
+        return "All classes" if label == ANY else names[label]
+
+    labels = [ANY, *range(len(names))]
+    truth = second.selectbox(
+        "True class",
+        labels,
+        key="answers_truth",
+        bind="query-params",
+        format_func=named,
+        on_change=_to_first_page,
+    )
+    answer = third.selectbox(
+        f"Answer of the {whose}",
+        labels,
+        key="answers_answer",
+        bind="query-params",
+        format_func=named,
+        on_change=_to_first_page,
+    )
+    return str(show), int(truth), int(answer)
+
+
+def _page(pages: int) -> int:
+    if st.session_state.get("answers_page", 1) not in range(1, pages + 1):
+        st.session_state["answers_page"] = 1
+    if pages == 1:
+        return 1
+    return st.pagination(pages, key="answers_page", bind="query-params")
+
+
+def _cards(found: Studio, card: RunCard, told: Answers, rows: Sequence[int]) -> None:
+    state = found.pictures(card.id, rows, told.split)
+    if state.status == "failed":
+        st.warning(sentence_of(f"{state.message} {state.hint}"), icon=":material/broken_image:")
+        return
+    if state.status != "done":
+
+        def look() -> None:
+            if found.pictures(card.id, rows, told.split).status in ("done", "failed"):
+                st.rerun()
+            st.status("Drawing the images", type="step")
+
+        st.fragment(look, run_every=POLL, key="answers_drawing")()
+        return
+    places: dict[str, str] = state.value
+    shades = colours()
+    answer_cards(
+        [card_html(told, row, address(places[str(row)]), shades) for row in rows],
+        key="answers_cards",
+        on_open=_open,
+    )
+    st.caption(
+        "✓ is right, ✗ is wrong. Bars: the student's likeliest classes, in per cent. Click an image"
+        " to see it larger, with the teacher's beside them."
+        if told.teacher is not None
+        else "✓ is right, ✗ is wrong. Bars: the student's likeliest classes, in per cent."
+    )
+    larger = found.pictures(card.id, rows, told.split, LARGE)  # likely to be opened soon
+    opened = st.session_state.pop("answers_opened", None)
+    if opened in rows:
+        where = larger.value if larger.status == "done" else places
+        _dialog(told, opened, address(where[str(opened)]))
+
+
+def _dialog(told: Answers, row: int, image: str) -> None:
+    title = f"{told.split.capitalize()} image {row}"
+
+    def draw() -> None:
+        answer_cards([large_html(told, row, image, colours())], key="answers_large")
+
+    st.dialog(title, width="large")(draw)()
+
+
+def _open(row: int) -> None:
+    st.session_state["answers_opened"] = row
+
+
+def _clear() -> None:
+    st.session_state["answers_truth"] = st.session_state["answers_answer"] = ANY
+    _to_first_page()
+
+
+def _to_first_page() -> None:
+    st.session_state["answers_page"] = 1
