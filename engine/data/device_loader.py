@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -129,10 +130,20 @@ class _TrainingBatches:
         return torch.Generator().manual_seed(seed_for(self._seed, *purpose))
 
 
+class Normalised(Protocol):
+    """What says how a net's images are normalised: per channel, of pixel values from 0 to 1."""
+
+    @property
+    def mean(self) -> tuple[float, float, float]: ...
+
+    @property
+    def std(self) -> tuple[float, float, float]: ...
+
+
 class Normalise:
     """(B, 3, H, W) uint8 -> float32, less the mean, over the deviation, channels_last."""
 
-    def __init__(self, data: DataSet, device: torch.device) -> None:
+    def __init__(self, data: Normalised, device: torch.device) -> None:
         # A pixel value, not its 255th, is what is stored: 128 then maps to 0 to the last bit.
         self._mean = torch.tensor(data.mean, dtype=torch.float64).mul(255).float().to(device)
         self._std = torch.tensor(data.std, dtype=torch.float64).mul(255).float().to(device)

@@ -25,6 +25,8 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 MOST_PIXELS = 89_478_485  # of one image: Pillow's own limit, above which it suspects a bomb
 SHOWN = 10  # files that a message names
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises
+ORIENTATION = 0x0112  # EXIF's note how the camera was held
+SWAPPED = (5, 6, 7, 8)  # its values that make width height
 TAIL = 64  # bytes at a file's end that tell whether it was cut short
 
 
@@ -110,6 +112,42 @@ def decode(file: Path, size: tuple[int, int]) -> Tensor:
         ) from None
 
 
+def open_rgb(file: Path, size: tuple[int, int]) -> Image.Image:
+    """An image as it is seen, in RGB, as large as it is stored.
+
+    Of a JPEG far larger than width and height a smaller copy, with all detail that such a size
+    can show. Raises what Pillow raises: UNREADABLE.
+    """
+    with Image.open(file, formats=FORMATS) as opened:
+        opened.draft(None, (2 * max(size), 2 * max(size)))
+        return _as_rgb(ImageOps.exif_transpose(opened))
+
+
+def fit(
+    image: Image.Image, size: tuple[int, int], centring: tuple[float, float] = (0.5, 0.5)
+) -> Image.Image:
+    """The image scaled to cover width and height, its middle cut out.
+
+    centring: which part is cut out instead: across and down, 0 the first, 1 the last.
+    """
+    if image.size == size:
+        return image
+    return ImageOps.fit(image, size, Image.Resampling.BILINEAR, centering=centring)
+
+
+def pixels_of(image: Image.Image) -> Tensor:
+    """(3, H, W) uint8 of an image in RGB."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
+
+
+def seen_size(file: Path) -> tuple[int, int]:
+    """Width and height as the camera's orientation turns them; for files that `look` can read."""
+    with Image.open(file, formats=FORMATS) as image:
+        width, height = image.size
+        is_swapped = image.getexif().get(ORIENTATION) in SWAPPED
+        return (height, width) if is_swapped else (width, height)
+
+
 def look(file: Path) -> Look:
     """What can be said of a file at once; decodes it only where its end looks cut off."""
     try:
@@ -159,13 +197,7 @@ def in_threads(work: Callable[[S], T], items: Sequence[S]) -> list[T]:
 
 
 def _read(file: Path, size: tuple[int, int]) -> Tensor:
-    with Image.open(file, formats=FORMATS) as opened:
-        # Lets a JPEG leave out detail of which nothing would be left after scaling.
-        opened.draft(None, (2 * max(size), 2 * max(size)))
-        image = _as_rgb(ImageOps.exif_transpose(opened))
-    if image.size != size:
-        image = ImageOps.fit(image, size, Image.Resampling.BILINEAR)
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    return pixels_of(fit(open_rgb(file, size), size))
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:

@@ -13,7 +13,15 @@ from PIL import Image, ImageOps
 
 from engine.data.batch import VOID
 from engine.data.class_list import ClassList
-from engine.data.file_split import FORMATS, SHOWN, decode, in_threads, look_at, refuse
+from engine.data.file_split import (
+    FORMATS,
+    SHOWN,
+    decode,
+    in_threads,
+    look_at,
+    refuse,
+    seen_size,
+)
 from engine.data.mask_layout import Pairs
 from engine.data.mask_split import MaskTensorSplit, TensorImages
 from engine.errors import DataError
@@ -21,8 +29,6 @@ from engine.errors import DataError
 Size = tuple[int, int]  # width, height
 Labels = NDArray[np.uint8]
 
-ORIENTATION = 0x0112  # EXIF's note how the camera was held
-SWAPPED = (5, 6, 7, 8)  # its values that make width height
 COLOURED = ("RGB", "RGBA")
 LISTED = 5  # values or colours that a message names
 
@@ -44,7 +50,7 @@ def check_files(pairs: Pairs) -> list[Size]:
     files = [*pairs.images, *pairs.masks]
     looks = look_at(files)
     refuse({file: one.fault for file, one in zip(files, looks, strict=True)})
-    sizes = in_threads(_seen_size, files)
+    sizes = in_threads(seen_size, files)
     count = len(pairs.images)
     wrong, is_turned = [], False
     for row, (mask, size, own) in enumerate(
@@ -112,13 +118,6 @@ def read_images(files: Sequence[Path], size: Size) -> TensorImages:
     """
     refuse({file: one.fault for file, one in zip(files, look_at(files), strict=True)})
     return TensorImages(torch.stack(in_threads(lambda file: decode(file, size), files)))
-
-
-def _seen_size(file: Path) -> Size:
-    with Image.open(file, formats=FORMATS) as image:
-        width, height = image.size
-        is_swapped = image.getexif().get(ORIENTATION) in SWAPPED
-        return (height, width) if is_swapped else (width, height)
 
 
 def _highest(mask: Path) -> int:
