@@ -43,6 +43,7 @@ from engine.runs.folder import Meta, RunFolder, Workspace
 from engine.runs.heartbeat import Beat, read_heartbeat
 from engine.runs.job_process import JobProcess, JobState
 from engine.runs.life import Status
+from engine.runs.overlaps import Overlaps, read_overlaps
 from engine.runs.presets import (
     Preset,
     figures_of,
@@ -80,6 +81,7 @@ __all__ = [
     "Meta",
     "NetChoice",
     "Note",
+    "Overlaps",
     "Prepared",
     "Preset",
     "RunCard",
@@ -473,6 +475,52 @@ class Studio:
         value: {"images", "mean", "std" over five draws in nats; None where it overflows}
         """
         return self._of_weights("student_flatness", weights, sigma=sigma)
+
+    # Segmenters
+
+    def overlaps(self, run_id: str, net: str, split: str, at: At) -> Overlaps | None:
+        """What an evaluation left: overlaps by image and a few masks; None where it left nothing.
+
+        Raises:
+            WorkspaceError: there is no such run, or its file cannot be read.
+        """
+        return read_overlaps(self._workspace.run(run_id), net, split, at)
+
+    def scenes(self, run_id: str, split: str, rows: Sequence[int]) -> JobState:
+        """Some images of a run's split with their true masks.
+
+        value: {row as text: {"image": path of a PNG, "truth": path of a grey PNG of class ids,
+        255 where nobody says}}
+
+        Raises:
+            WorkspaceError: there is no such run, or it cannot be read.
+        """
+        folder = self._workspace.run(run_id)
+        spec = folder.spec()
+        params = {
+            "data": spec.data.model_dump(),
+            "seed": spec.seed,
+            "split": split,
+            "rows": [int(row) for row in rows],
+            "fingerprint": str(folder.environment().get("data set", "")),
+        }
+        state = self._jobs.ask("scene_pictures", params)
+        paths = [path for pair in (state.value or {}).values() for path in pair.values()]
+        if state.status == "done" and not all(Path(path).exists() for path in paths):
+            state = self._jobs.ask("scene_pictures", params, again=True)
+        return state
+
+    def scene_features(self, weights: Weights) -> JobState:
+        """Feature maps of the teacher's and the student's front on a few held-out images.
+
+        value: {"split", "rows", "cut", "size": [h, w], "distance": [R of each image], "channels",
+        "path": of an .npz with `teacher` and `student` (images, 1 + channels, h, w): the mean
+        over all channels first}
+
+        Raises:
+            WorkspaceError: there is no such run.
+        """
+        return self._of_weights("scene_features", weights)
 
     # Asking for runs
 

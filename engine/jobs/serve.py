@@ -13,6 +13,7 @@ import torch
 from engine.errors import DistillError
 from engine.jobs.answers import answers, own_answers
 from engine.jobs.drafts import catalogue, check, cost, estimate, folders, pairs
+from engine.jobs.front_maps import scene_features
 from engine.jobs.parts import (
     part_answers,
     part_likeness,
@@ -22,12 +23,14 @@ from engine.jobs.parts import (
 )
 from engine.jobs.pictures import pictures, samples
 from engine.jobs.teachers import teacher_check
+from engine.jobs.truths import scene_pictures
 
 KINDS: Mapping[str, Callable[..., Any]] = {
     job.__name__: job
     for job in (
         *(catalogue, folders, check, pairs, estimate, teacher_check, samples, pictures, cost),
         *(part_answers, part_pictures, part_likeness, part_neurons, student_flatness),
+        *(scene_pictures, scene_features),
         *(answers, own_answers),
     )
 }
