@@ -27,6 +27,7 @@ from engine.spec import Choice, NetChoice, RunSpec
 
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "teachers"
 EVALUATION_BATCH = 250
+_PIXELS = 2**20  # of a batch of images that are segmented
 
 T = TypeVar("T")
 
@@ -45,6 +46,14 @@ class Loaded:
         named = self.report.facts.get("classes")
         same = self.report.num_classes == len(data.classes)
         return same if named is None else named == "\n".join(data.classes)
+
+
+def evaluation_batch(data: DataSet) -> int:
+    """How many images of a data set a net is measured on at once."""
+    if data.task == "classify":
+        return EVALUATION_BATCH
+    height, width = data.input_shape[1:]
+    return min(EVALUATION_BATCH, max(1, _PIXELS // (height * width)))
 
 
 def check_parts(spec: RunSpec) -> None:
@@ -215,11 +224,22 @@ def make_teacher(
                 where="teacher.weights",
             )
         num_classes = len(data.classes)
-        if METHODS[spec.method.name].facts.get("teacher_classes") == "any":
-            source = weights_source(spec.teacher, runs)
-            num_classes = stored_classes(source, name=NETS[spec.teacher.name].name)
-        loaded = make_net(spec.teacher, data, runs=runs, seed=spec.seed, num_classes=num_classes)
+        with located("teacher.weights"):
+            if METHODS[spec.method.name].facts.get("teacher_classes") == "any":
+                num_classes = known_classes(spec.teacher, runs)
+            loaded = make_net(
+                spec.teacher, data, runs=runs, seed=spec.seed, num_classes=num_classes
+            )
     return Loaded(freeze(loaded.net.to(device)), loaded.report)
+
+
+def known_classes(choice: NetChoice, runs: Path) -> int:
+    """How many classes the weights of a net tell apart; 0 where they have no classifier.
+
+    Raises:
+        WeightsError: there are no such weights.
+    """
+    return stored_classes(weights_source(choice, runs), name=NETS[choice.name].name)
 
 
 def net_taps(

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from engine.assembly import (
-    EVALUATION_BATCH,
     Loaded,
     check_parts,
+    evaluation_batch,
     load_data,
     make_method,
     make_net,
@@ -61,7 +61,6 @@ from engine.training.tally import Tally
 
 # What a net reaches that says one class everywhere, some more for luck, times the classes.
 _GUESSING = {"classify": 1.5, "segment": 1.0}
-_PIXELS = 2**20  # of a batch of images that are segmented
 _NOT_FINITE_HINTS = ("Lower the learning rate and start again.", "Take other weights.")
 
 End = Literal["finished", "stopped", "interrupted"]
@@ -338,10 +337,7 @@ class _Run:
 
     def _batches(self, part: Split) -> Iterator[Batch]:
         """All images of a split, unless the run is asked to end at once."""
-        height, width = self.data.input_shape[1:]
-        size = EVALUATION_BATCH
-        if self.spec.task == "segment":
-            size = min(size, max(1, _PIXELS // (height * width)))
+        size = evaluation_batch(self.data)
         return self._watched(evaluation_batches(part, self.data, batch=size, device=self.device))
 
     def _watched(self, batches: Iterator[Batch]) -> Iterator[Batch]:

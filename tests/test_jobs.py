@@ -20,6 +20,7 @@ from engine.errors import DataError
 from engine.jobs import drafts
 from engine.jobs import pictures as shown
 from engine.jobs.common import small
+from engine.jobs.estimates import estimate
 from engine.jobs.serve import answer
 from engine.jobs.teachers import teacher_check
 from engine.spec import RunSpec
@@ -123,7 +124,7 @@ def test_every_listed_net_is_judged_as_a_student() -> None:
 def test_an_estimate_counts_all_steps_of_the_plan(teacher: Path, distiller: str) -> None:
     threads = torch.get_num_threads()
     try:
-        found = drafts.estimate(plain(tiny.spec_of(teacher, distiller=distiller)))
+        found = estimate(plain(tiny.spec_of(teacher, distiller=distiller)))
     finally:
         torch.set_num_threads(threads)
     assert found["steps"] == {"at": 10, "ft": 15}[distiller]
@@ -135,12 +136,12 @@ def test_an_estimate_counts_all_steps_of_the_plan(teacher: Path, distiller: str)
 def test_an_estimate_of_a_very_short_run_is_not_zero(teacher: Path) -> None:
     spec = tiny.spec_of(teacher, distiller="at")
     short = spec.replace(**{"schedule.epochs": 1, "schedule.batch": 50})
-    assert drafts.estimate(plain(short))["step_seconds"] > 0
+    assert estimate(plain(short))["step_seconds"] > 0
 
 
 def test_an_estimate_trains_nothing_that_is_kept(teacher: Path) -> None:
     before = teacher.read_bytes()
-    drafts.estimate(plain(tiny.spec_of(teacher, distiller="at")))
+    estimate(plain(tiny.spec_of(teacher, distiller="at")))
     assert teacher.read_bytes() == before
 
 

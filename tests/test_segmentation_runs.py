@@ -43,7 +43,7 @@ KNOBS = {"imitation_share": 0.5, "head_share": 0.17}
 @pytest.fixture(scope="module", autouse=True)
 def evaluations_have_two_batches() -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("engine.execution.EVALUATION_BATCH", tiny_masks.HELD // 2)
+        patch.setattr("engine.assembly.EVALUATION_BATCH", tiny_masks.HELD // 2)
         yield
 
 

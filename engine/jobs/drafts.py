@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
-from statistics import fmean
 from typing import Any
 
 import torch
 
 from engine.assembly import (
-    EVALUATION_BATCH,
     check_parts,
+    known_classes,
     located,
     make_method,
     make_net,
@@ -21,22 +19,15 @@ from engine.assembly import (
 )
 from engine.data import DATASETS, DataSet
 from engine.data.data_root import named_folders
-from engine.data.device_loader import evaluation_batches
 from engine.distillers import DISTILLERS
 from engine.errors import DistillError, WeightsError
 from engine.events import CostMeasured
-from engine.jobs.common import NoBatches, described, loaded_data, runs_folder
-from engine.measures.accuracy import classification_figures
+from engine.jobs.common import CPU, NoBatches, described, loaded_data, runs_folder
 from engine.measures.cost import measure_cost
 from engine.methods import METHODS, POLICIES, Method
 from engine.nets import NETS, StagedNet, build_net
 from engine.registry import Registry
 from engine.spec import NetChoice, RunSpec, read_spec
-from engine.training.loop import Stepped, fit
-from engine.training.tally import Tally
-
-ESTIMATE_SECONDS = 4.0
-
 
 REGISTRIES: Mapping[str, Registry[Any]] = {
     "nets": NETS,
@@ -67,8 +58,11 @@ def check(spec: Mapping[str, Any]) -> dict[str, Any]:
         data = loaded_data(read.data, read.seed)
         found["data"] = described(data)
         found["costs"] = {
-            role: cost_of(net, len(data.classes), data.input_shape).model_dump()
-            for role, net in (("teacher", read.teacher), ("student", read.student))
+            role: cost_of(net, classes, data.input_shape).model_dump()
+            for role, net, classes in (
+                ("teacher", read.teacher, _teacher_classes(read, data)),
+                ("student", read.student, len(data.classes)),
+            )
             if net is not None
         }
         method = drafted(read, data)
@@ -86,52 +80,15 @@ def pairs(spec: Mapping[str, Any]) -> dict[str, str]:
     data = loaded_data(read.data, read.seed)
     reasons = {}
     for entry in NETS:
+        if entry.facts.get("task", "classify") != read.task:
+            reasons[entry.name] = f"It is for task {entry.facts.get('task', 'classify')}."
+            continue
         try:
             drafted(read.model_copy(update={"student": NetChoice(name=entry.name)}), data)
             reasons[entry.name] = ""
         except DistillError as error:
             reasons[entry.name] = error.message
     return reasons
-
-
-def estimate(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """How long a run takes, from a few seconds of its real steps and one evaluation."""
-    read = read_spec(spec)
-    data = loaded_data(read.data, read.seed)
-    device = torch.device("cuda" if read.device != "cpu" and torch.cuda.is_available() else "cpu")
-    torch.set_num_threads(read.threads or len(os.sched_getaffinity(0)))
-    teacher = make_teacher(read, data, runs=runs_folder(), device=device)
-    student = make_net(read.student, data, runs=runs_folder(), seed=read.seed).net.to(device)
-    net = teacher.net if teacher else None
-    method = make_method(read, data, student, net, device=device)
-    plan = method.plan()
-    begun = time.perf_counter()
-    batches = evaluation_batches(data.validation, data, batch=EVALUATION_BATCH, device=device)
-    classification_figures(student, batches)
-    evaluation = time.perf_counter() - begun
-    steps = {}
-    for index, phase in enumerate(plan):
-        tally = Tally(len(data.train), len(data.classes))
-        times = []
-        since = begun = time.perf_counter()
-        for item in fit(phase, phase.begin(), tally, at=(index, 0, 0), seed=read.seed):
-            if isinstance(item, Stepped):
-                times.append(time.perf_counter() - since)
-                since = time.perf_counter()
-                if since - begun > ESTIMATE_SECONDS / len(plan) and len(times) > 3:
-                    break
-        steps[phase.name] = fmean(times[2:] or times)
-    torch.set_num_threads(1)
-    seconds = sum(one.epochs * one.data.steps * steps[one.name] for one in plan)
-    measured = sum(one.epochs // read.evaluate_every for one in plan if one.is_measured)
-    return {
-        "step_seconds": steps[plan[-1].name],
-        "seconds": seconds + measured * evaluation,
-        "steps": sum(one.epochs * one.data.steps for one in plan),
-        "memory_bytes": torch.cuda.max_memory_allocated() if device.type == "cuda" else 0,
-        "disk_bytes": 4 * sum(p.numel() * p.element_size() for p in method.modules.parameters()),
-        "device": device.type,
-    }
 
 
 def cost(net: Mapping[str, Any], num_classes: int, input_shape: tuple[int, ...]) -> dict[str, Any]:
@@ -198,8 +155,20 @@ def check_weights(spec: RunSpec, data: DataSet) -> None:
         with located(f"{part}.weights"):
             if part == "teacher" and choice.weights == "none":
                 raise WeightsError("the teacher has no weights", hint="Give a file or train it.")
-            if choice.weights != "none":
+            if part == "teacher":
+                make_teacher(spec, data, runs=runs_folder(), device=CPU)
+            elif choice.weights != "none":
                 make_net(choice, data, runs=runs_folder(), seed=spec.seed)
+
+
+def _teacher_classes(spec: RunSpec, data: DataSet) -> int:
+    """What the teacher tells apart: where it may know other classes, as its weights say."""
+    facts = METHODS[spec.method.name].facts
+    own = 0
+    if facts.get("teacher_classes") == "any" and spec.teacher and spec.teacher.weights != "none":
+        with suppress(WeightsError):  # told by `check_weights`
+            own = known_classes(spec.teacher, runs_folder())
+    return own or len(data.classes)
 
 
 def _warnings(
@@ -216,6 +185,6 @@ def _warnings(
             found.append(("student.name", "The student costs as much as the teacher, or more."))
     if spec.device == "cuda" and not torch.cuda.is_available():
         found.append(("device", "This machine has no usable GPU; choose cpu or auto."))
-    if spec.schedule.batch > len(data.train):
+    if spec.task == "classify" and spec.schedule.batch > len(data.train):
         found.append(("schedule.batch", "The batch is larger than the training set."))
     return [{"where": where, "message": message} for where, message in found]

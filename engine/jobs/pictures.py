@@ -19,14 +19,20 @@ from engine.jobs.common import (
     png_bytes,
     small,
 )
+from engine.jobs.mask_samples import mask_samples
 from engine.runs.disk import disk_faults, replace_file
 from engine.runs.folder import Workspace
 from engine.spec import Choice
 
 
 def samples(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Eight training images with their classes, one a class as far as there are classes."""
+    """Eight training images with their classes, one a class as far as there are classes.
+
+    Of a set to segment see `mask_samples`.
+    """
     found = loaded_data(Choice.model_validate(data), 0)
+    if found.task == "segment":
+        return mask_samples(found)
     targets = found.train.targets
     rows = [int((targets == label).nonzero()[0]) for label in sorted(set(targets.tolist()))[:8]]
     rows += [row for row in range(len(targets)) if row not in rows][: 8 - len(rows)]

@@ -12,7 +12,8 @@ import torch
 
 from engine.errors import DistillError
 from engine.jobs.answers import answers, own_answers
-from engine.jobs.drafts import catalogue, check, cost, estimate, folders, pairs
+from engine.jobs.drafts import catalogue, check, cost, folders, pairs
+from engine.jobs.estimates import estimate
 from engine.jobs.front_maps import scene_features
 from engine.jobs.parts import (
     part_answers,

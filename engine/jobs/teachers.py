@@ -10,22 +10,25 @@ from typing import Any
 import torch
 
 from engine.assembly import (
-    EVALUATION_BATCH,
+    evaluation_batch,
+    known_classes,
     located,
     make_net,
     weights_source,
 )
+from engine.data import DataSet
 from engine.data.device_loader import evaluation_batches
 from engine.errors import SpecError
-from engine.jobs.common import loaded_data, runs_folder
+from engine.jobs.common import CPU, loaded_data, runs_folder
 from engine.measures.accuracy import classification_figures
-from engine.nets import NETS
-from engine.nets.weights import compare, guess_net, load_state
+from engine.measures.segmenter_figures import segmentation_figures
+from engine.nets import NETS, StagedNet
+from engine.nets.weights import ImportReport, Status, compare, guess_net, load_state
 from engine.spec import Choice, NetChoice, read_spec
 
 
 def teacher_check(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The import report of a spec's teacher and its measured accuracy."""
+    """The import report of a spec's teacher, and what it reaches where it knows the classes."""
     read = read_spec(spec)
     if read.teacher is None:
         raise SpecError("there is no teacher to check", where="teacher")
@@ -33,44 +36,63 @@ def teacher_check(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def teacher_report(teacher: NetChoice, data_choice: Choice, seed: int) -> dict[str, Any]:
-    """How a file's weights fit a net, and how often that net is right on a data set.
+    """How a file's weights fit a net, and what that net reaches on a data set.
 
     Where the weights fit the net with other knobs (as a ResNet with the parameter-free
-    shortcut), these knobs are taken, and `net` says so.
+    shortcut), these knobs are taken, and `net` says so. A segmenter may know other classes than
+    the data has; then it is not measured.
 
     Raises:
-        WeightsError: the weights fit neither way, or know other classes.
+        WeightsError: the weights fit neither way, or a classifier knows other classes.
     """
     data = loaded_data(data_choice, seed)
+    num_classes = len(data.classes)
     rows: list[dict[str, Any]] = []
-    if teacher.weights not in ("none", "DEFAULT"):
-        state, facts = load_state(Path(weights_source(teacher, runs_folder())))
-        guess = guess_net(state)
-        if guess and guess[0] == NETS[teacher.name].name:
-            teacher = teacher.model_copy(update={"knobs": {**guess[1], **teacher.knobs}})
-        with torch.device("meta"):
-            net = NETS[teacher.name].make(len(data.classes), data.input_shape, knobs=teacher.knobs)
-        report = compare(net, state, name=NETS[teacher.name].name)
-        rows = [asdict(row) for row in report.rows]
+    facts: dict[str, Any] = {}
     with located("teacher.weights"):
-        loaded = make_net(teacher, data, runs=runs_folder(), seed=seed)
+        if data.task == "segment" and teacher.weights != "none":
+            num_classes = known_classes(teacher, runs_folder()) or num_classes
+        if teacher.weights not in ("none", "DEFAULT"):
+            state, facts = load_state(Path(weights_source(teacher, runs_folder())))
+            guess = guess_net(state)
+            if guess and guess[0] == NETS[teacher.name].name:
+                teacher = teacher.model_copy(update={"knobs": {**guess[1], **teacher.knobs}})
+            with torch.device("meta"):
+                net = NETS[teacher.name].make(num_classes, data.input_shape, knobs=teacher.knobs)
+            report = compare(net, state, name=NETS[teacher.name].name)
+            rows = [asdict(row) for row in report.rows]
+        loaded = make_net(teacher, data, runs=runs_folder(), seed=seed, num_classes=num_classes)
     split = "test" if data.test is not None else "validation"
-    part = data.splits[split]
-    batches = evaluation_batches(part, data, batch=EVALUATION_BATCH, device=torch.device("cpu"))
-    report_out = loaded.report
-    counts = (
-        {}
-        if report_out is None
-        else {
-            status.replace(" ", "_"): report_out.count(status)
-            for status in ("matched", "missing", "unexpected", "wrong shape")
-        }
-    )
+    is_measured = data.task == "classify" or loaded.knows(data)
     return {
         "net": teacher.model_dump(),
-        "report": {"rows": rows, **counts, "renamed": len(report_out.renamed) if report_out else 0},
-        "facts": dict(facts) if rows else {},
-        "figures": classification_figures(loaded.net, batches),
+        "report": {"rows": rows, **_counts(loaded.report)},
+        "facts": facts,
+        "classes": _names(loaded.report, num_classes),
+        "figures": _figures(loaded.net, data, split) if is_measured else {},
         "split": split,
-        "samples": len(part),
+        "samples": len(data.splits[split]),
     }
+
+
+def _figures(net: StagedNet, data: DataSet, split: str) -> dict[str, float]:
+    size = evaluation_batch(data)
+    batches = evaluation_batches(data.splits[split], data, batch=size, device=CPU)
+    if data.task == "segment":
+        return segmentation_figures(net, batches, len(data.classes))
+    return classification_figures(net, batches)
+
+
+def _counts(report: ImportReport | None) -> dict[str, int]:
+    """How many tensors have each status, and how many other names."""
+    if report is None:
+        return {"renamed": 0}
+    statuses: tuple[Status, ...] = ("matched", "missing", "unexpected", "wrong shape")
+    counts = {status.replace(" ", "_"): report.count(status) for status in statuses}
+    return {**counts, "renamed": len(report.renamed)}
+
+
+def _names(report: ImportReport | None, num_classes: int) -> list[str]:
+    """The classes that a net tells apart, as its weights name them; else their numbers."""
+    named = str(report.facts.get("classes", "")) if report else ""
+    return named.split("\n") if named else [f"class {label}" for label in range(num_classes)]

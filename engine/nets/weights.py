@@ -206,7 +206,10 @@ def load_weights(
         return replace(report, facts=facts)
     classes = f"{report.num_classes} classes" if report.num_classes else "no classifier"
     if not new_head:
-        raise WeightsError(f"{path.name} has {classes}, the data set has {num_classes} classes")
+        raise WeightsError(
+            f"{path.name} has {classes}, the data set has {num_classes} classes",
+            hint="Take weights of the same classes, or train the net on this data first.",
+        )
     note = f"{path.name} has {classes}; the classifier of {num_classes} is left at random"
     return replace(report, facts=facts, notes=(*report.notes, note))
 
