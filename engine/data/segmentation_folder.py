@@ -55,12 +55,21 @@ def segmentation_folder(
     num_proximity: Annotated[
         int, Field(ge=0, le=100_000, description="Unlabelled images to use; 0: all")
     ] = 0,
+    part: Annotated[
+        str,
+        Field(
+            pattern=r"^([1-9]\d*-[1-9]\d*)?$",
+            description="The labelled images that may be trained on, counted by name, as in 1-45;"
+            " empty: all. What is left out may serve elsewhere, as for a teacher",
+        ),
+    ] = "",
     drawn_by: Annotated[
         int,
         Field(
-            ge=0,
+            ge=-1,
             le=10**6,
-            description="Which images these are. 0: the first by name; else drawn by this number",
+            description="Which images these are. 0: the first by name; -1: drawn by the run's"
+            " seed; else drawn by this number",
         ),
     ] = 0,
     height: Annotated[
@@ -106,8 +115,11 @@ def segmentation_folder(
     listed = dict(layout.splits)
     sizes = {size for pairs in listed.values() for size in check_files(pairs)}
     size = _chosen_size((width, height), sizes)
+    listed["train"] = _part(listed["train"], part)
     if "validation" not in listed:
         listed["train"], listed["validation"] = _set_aside(listed["train"], folder, run_seed)
+    if drawn_by < 0:
+        drawn_by = seed_for(run_seed, "labelled")
     listed["train"] = _few(listed["train"], num_target, drawn_by)
     others = _others(root, proximity, num_proximity, drawn_by)
     _check_memory(listed, len(others), size, memory)
@@ -163,6 +175,21 @@ def _set_aside(pairs: Pairs, folder: Path, run_seed: int) -> tuple[Pairs, Pairs]
     order = torch.randperm(count, generator=generator).tolist()
     held = max(1, count // 10)
     return _rows(pairs, sorted(order[held:])), _rows(pairs, sorted(order[:held]))
+
+
+def _part(pairs: Pairs, part: str) -> Pairs:
+    """The images from one number to another, both counted from 1 and included."""
+    if not part:
+        return pairs
+    first, last = map(int, part.split("-"))
+    count = len(pairs.images)
+    if not first <= last <= count:
+        raise DataError(
+            f"part = {part} is no part of {count} labelled images.",
+            hint=f"Choose two numbers from 1 to {count}, the smaller one first.",
+            where="data.knobs.part",
+        )
+    return _rows(pairs, range(first - 1, last))
 
 
 def _few(pairs: Pairs, count: int, drawn_by: int) -> Pairs:

@@ -159,6 +159,30 @@ def test_few_images_are_the_first_or_drawn(put, tmp_path):
     assert torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2])
 
 
+def test_a_part_is_counted_by_name_and_others_draw_from_it_alone(put, tmp_path):
+    for number in range(8):
+        put(f"train/images/{number}.png", f"train/masks/{number}.png")
+    put("val/images/0.png", "val/masks/0.png")
+    every = read(tmp_path).train.pixels
+
+    def rows(run_seed=0, **knobs):
+        found = segmentation_folder(tmp_path, run_seed, path=str(tmp_path), **knobs).train.pixels
+        return [next(n for n in range(8) if torch.equal(every[n], one)) for one in found]
+
+    assert rows(part="2-4") == [1, 2, 3]
+    assert rows(part="5-8", num_target=2) == [4, 5]
+    drawn = [rows(seed, part="3-8", num_target=2, drawn_by=-1) for seed in range(8)]
+    assert all(set(one) <= {2, 3, 4, 5, 6, 7} and len(one) == 2 for one in drawn)
+    assert len({tuple(one) for one in drawn}) > 2
+    assert rows(3, part="3-8", num_target=2, drawn_by=-1) == drawn[3]
+    assert set(drawn[3]) < set(rows(3, part="3-8", num_target=4, drawn_by=-1))
+
+
+@pytest.mark.parametrize("part", ["2-3", "3-3", "2-1"])
+def test_a_part_that_is_not_there_is_refused(plain, part):
+    assert f"part = {part} is no part of 2 labelled images" in refused(plain, part=part)
+
+
 def test_proximity_is_a_folder_of_plain_images_of_any_size(plain, picture):
     for number, size in enumerate([(8, 6), (40, 10), (5, 30)]):
         picture(plain / f"near/deep/{number}.jpg", size)
