@@ -39,6 +39,7 @@ from engine.nets import StagedNet
 from engine.runs.answers import (
     DAMAGED,
     KEPT_FILES,
+    is_kept,
     saved_at,
     student_path,
     teacher_path,
@@ -148,7 +149,7 @@ def _unchanged(folder: RunFolder, spec: RunSpec) -> DataSet:
 
 def _asked(path: Path, net: Net, part: Split, data: DataSet, until: float) -> bool:
     """Go on asking a net until a time; whether it was asked about all images of a split."""
-    if path.exists():
+    if is_kept(path):
         return True
     partly = unfinished(path)
     pieces = [_before(partly, part)]
@@ -204,7 +205,11 @@ class _Rest:
 def _before(path: Path, part: Split) -> dict[str, NDArray[Any]]:
     """What was told so far; nothing where it cannot be read or is of another split."""
     names = ("truth", "top", "probability", "loss")
-    with suppress(*DAMAGED), np.load(path, allow_pickle=False) as tables:
+    with (
+        suppress(*DAMAGED),
+        path.open("rb") as file,
+        np.load(file, allow_pickle=False) as tables,
+    ):
         found = {name: tables[name] for name in names}
         if int(tables["images"]) == len(part) and len({len(one) for one in found.values()}) == 1:
             return found

@@ -77,6 +77,11 @@ def unfinished(path: Path) -> Path:
     return path.with_suffix(".part.npz")
 
 
+def is_kept(path: Path) -> bool:
+    """Whether a file of answers is there and can be read."""
+    return _read(path) is not None
+
+
 def read_answers(folder: RunFolder, at: At, split: str) -> Answers | None:
     """The answers of a run; None where the student has not been asked about all images.
 
@@ -114,7 +119,7 @@ def _path(folder: RunFolder, name: str) -> Path:
 
 def _share_of(path: Path) -> float:
     try:
-        with np.load(path, allow_pickle=False) as tables:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as tables:
             return len(tables["loss"]) / max(int(tables["images"]), 1)
     except DAMAGED:
         return 0.0

@@ -158,7 +158,7 @@ def cell_words(names: Sequence[str], truth: int, answer: int) -> str:
     """What is left when a class, an answer, or both are chosen; empty for neither."""
     if truth != ANY and answer != ANY:
         is_right = truth == answer
-        verb = "taken for what they are" if is_right else f"taken for {names[answer]}"
+        verb = "answered right" if is_right else f"taken for {names[answer]}"
         return f"{names[truth]}, {verb}"
     if truth != ANY:
         return f"only {names[truth]}"
