@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -43,7 +43,7 @@ from engine.runs.folder import Meta, RunFolder, Workspace
 from engine.runs.heartbeat import Beat, read_heartbeat
 from engine.runs.job_process import JobProcess, JobState
 from engine.runs.life import Status
-from engine.runs.overlaps import Overlaps, read_overlaps
+from engine.runs.overlaps import Overlaps, read_overlaps, told_overlaps
 from engine.runs.presets import (
     Preset,
     figures_of,
@@ -109,6 +109,7 @@ NEEDED_BYTES = 500_000_000  # below it a run would soon fill the disk
 VIEWS_KEPT = 64
 
 Weights = tuple[str, At]  # of a run, as its checkpoint was saved at a position
+SavedNet = tuple[str, str, At]  # of a run its `student`, where it was saved, or its `teacher`
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,6 +421,76 @@ class Studio:
             for name, data in pictures
         ]
         return self._jobs.ask("own_answers", {"weights": (run_id, at), "pictures": kept})
+
+    # What segmenters see. A net is a run's student, where it was saved, or its teacher.
+
+    def look_overlaps(self, run_id: str, split: str, net: SavedNet) -> JobState:
+        """How well a net segments each picture of a split of a run's data set.
+
+        value: {"images", "classes": of the net, "is_same": whether these are the data set's; if
+        so "image_iou": [[0 to 1, None where the truth lacks the class] of each picture],
+        "class_iou" of all pictures, "miou"}
+
+        Raises:
+            WorkspaceError: there is no such run; so for the two jobs below.
+        """
+        folder, of = self._workspace.run(run_id), self._workspace.run(net[0])
+        here, there = (one.environment().get("data set", "") for one in (folder, of))
+        kept = read_overlaps(of, net[1], split, net[2]) if here == there else None
+        if kept is not None:
+            classes = folder.environment().get("classes", ())
+            return JobState("done", told_overlaps(kept.image_iou, kept.iou, classes))
+        return self._jobs.ask(
+            "look_overlaps", {"run": run_id, "split": split, "net": self._net(net)}
+        )
+
+    def look_masks(
+        self, run_id: str, split: str, rows: Sequence[int], nets: Sequence[SavedNet]
+    ) -> JobState:
+        """Pictures of a run's data set, what is true there, and what nets see there, as files.
+
+        value: {"size": [height, width], "classes", "palette", "nets": [{"classes", "is_same"}],
+        "scenes": {row as text: {"image", "truth", "masks": paths, "iou": of each net [0 to 1 or
+        None, of each class], or None}}}; a mask is one byte a pixel, deflated by zlib
+        """
+        self._workspace.run(run_id)
+        params = {
+            "run": run_id,
+            "split": split,
+            "rows": [int(row) for row in rows],
+            "nets": [self._net(net) for net in nets],
+        }
+        state = self._jobs.ask("look_masks", params)
+        if state.status == "done" and not _are_there(state.value["scenes"].values()):
+            state = self._jobs.ask("look_masks", params, again=True)
+        return state
+
+    def look_own(
+        self, run_id: str, nets: Sequence[SavedNet], pictures: Sequence[tuple[str, bytes]]
+    ) -> JobState:
+        """What nets see in a person's own pictures, as (name, bytes of the file).
+
+        value: as above, but "scenes" is a list, each with "name", its own "size" and no truth; or
+        with "fault", a sentence, where the picture cannot be used
+
+        Raises:
+            WorkspaceError: there is no such run; the disk is full.
+        """
+        self._workspace.run(run_id)
+        params = {
+            "run": run_id,
+            "nets": [self._net(net) for net in nets],
+            "pictures": [
+                {"name": name, "path": str(keep_upload(self._workspace, data))}
+                for name, data in pictures
+            ],
+        }
+        state = self._jobs.ask("look_own", params)
+        if state.status == "done" and not _are_there(
+            one for one in state.value["scenes"] if not one["fault"]
+        ):
+            state = self._jobs.ask("look_own", params, again=True)
+        return state
 
     # What the two parts of a student hold. Weights are a run and the position that its
     # checkpoint was saved at; each of these jobs takes seconds, so ask for one after another.
@@ -749,6 +820,11 @@ class Studio:
 
     # Inside
 
+    def _net(self, net: SavedNet) -> list[Any]:
+        run_id, role, at = net
+        self._workspace.run(run_id)
+        return [run_id, role, list(at)]
+
     def _of_weights(self, kind: str, weights: Weights, **more: Any) -> JobState:
         run_id, at = weights
         self._workspace.run(run_id)
@@ -805,6 +881,12 @@ def _is_apart(spec: RunSpec, own: Summary) -> bool:
     is_told = (figures.last_validation, figures.last_test) != (None, None)
     has_none = (figures.teacher_validation, figures.teacher_test) == (None, None)
     return spec.task == "segment" and spec.teacher is not None and is_told and has_none
+
+
+def _are_there(scenes: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether the files of all pictures are where a job has left them."""
+    paths = [path for one in scenes for path in (one["image"], *one["masks"])]
+    return all(Path(path).exists() for path in paths)
 
 
 def named_preset(name: str) -> Preset:

@@ -15,6 +15,8 @@ from engine.jobs.answers import answers, own_answers
 from engine.jobs.drafts import catalogue, check, cost, folders, pairs
 from engine.jobs.estimates import estimate
 from engine.jobs.front_maps import scene_features
+from engine.jobs.look import look_masks, look_overlaps
+from engine.jobs.look_own import look_own
 from engine.jobs.parts import (
     part_answers,
     part_likeness,
@@ -33,6 +35,7 @@ KINDS: Mapping[str, Callable[..., Any]] = {
         *(part_answers, part_pictures, part_likeness, part_neurons, student_flatness),
         *(scene_pictures, scene_features),
         *(answers, own_answers),
+        *(look_overlaps, look_masks, look_own),
     )
 }
 

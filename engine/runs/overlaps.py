@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -38,7 +39,9 @@ class Overlaps:
         """(C,) overlap of each class over all images; NaN where nothing is said or true."""
         hits = self.confusion.diagonal().astype(np.float64)
         either = self.confusion.sum(axis=0) + self.confusion.sum(axis=1) - hits
-        return np.divide(hits, either, out=np.full(len(hits), np.nan), where=either > 0)
+        found: NDArray[np.float64] = np.full(len(hits), np.nan)
+        np.divide(hits, either, out=found, where=either > 0)
+        return found
 
 
 def read_overlaps(folder: RunFolder, net: str, split: str, at: At) -> Overlaps | None:
@@ -58,6 +61,30 @@ def read_overlaps(folder: RunFolder, net: str, split: str, at: At) -> Overlaps |
         return None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise WorkspaceError(f"{path.name} of run {folder.id} cannot be read: {error}") from None
+
+
+def told_overlaps(
+    image_iou: NDArray[np.float64], by_class: NDArray[np.float64], classes: Sequence[str]
+) -> dict[str, Any]:
+    """Overlaps as JSON can hold them: None where there is no number.
+
+    Args:
+        image_iou: (N, C) of each picture; by_class: (C,) of all.
+    """
+    known = by_class[~np.isnan(by_class)]
+    return {
+        "images": len(image_iou),
+        "classes": list(classes),
+        "is_same": True,
+        "image_iou": [plain_shares(row) for row in image_iou],
+        "class_iou": plain_shares(by_class),
+        "miou": float(known.mean()) if len(known) else None,
+    }
+
+
+def plain_shares(values: NDArray[np.float64]) -> list[float | None]:
+    """(C,) with None for NaN."""
+    return [None if value != value else round(value, 6) for value in values.tolist()]
 
 
 @lru_cache(maxsize=32)
