@@ -24,11 +24,11 @@ from rich.table import Table
 
 from engine.api import PRESETS, named_preset, plan_preset
 from engine.errors import DistillError, SpecError, WorkspaceError
+from engine.predict_command import predict
 from engine.runs.diff import diff_runs
 from engine.runs.executors.process import TUNED, ProcessExecutor
 from engine.runs.experiment import Experiment, create_experiment, expand, figures
 from engine.runs.folder import RunFolder, Workspace
-from engine.runs.life import OVER
 from engine.runs.presets import Preset, load_presets, read_presets
 from engine.runs.queue import RunQueue, mark_queued
 from engine.runs.summary import summaries, summary_of_run
@@ -49,6 +49,8 @@ teacher_app = typer.Typer(help="Teachers.", no_args_is_help=True)
 app.add_typer(teacher_app, name="teacher")
 bench_app = typer.Typer(help="Measurements.", no_args_is_help=True)
 app.add_typer(bench_app, name="bench")
+
+app.command()(predict)
 
 screen = Console(stderr=True)
 
@@ -435,7 +437,7 @@ def _follow(folder: RunFolder, executor: ProcessExecutor) -> None:
     with Progress(*columns, console=screen, transient=True) as bar:
         task = bar.add_task(folder.meta().name, total=1.0, words="preparing")
         while True:
-            is_over = bool(executor.poll()) or folder.status() in OVER
+            is_over = bool(executor.poll())  # not its status: its worker must be free again
             events, offset, _ = folder.log.read(offset)
             view = fold(view, events)
             for note in view.notes[told:]:
