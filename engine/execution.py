@@ -464,6 +464,7 @@ class _Run:
             "input_shape": " ".join(map(str, self.data.input_shape)),
             "mean": " ".join(map(str, self.data.mean)),
             "std": " ".join(map(str, self.data.std)),
+            "palette": "\n".join(" ".join(map(str, colour)) for colour in self.data.palette),
             "channels": "RGB, 0 to 1 before mean and std",
             "run": self.folder.id,
             "at": " ".join(map(str, self.at)),

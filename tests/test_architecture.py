@@ -37,9 +37,11 @@ MAY_IMPORT = {
     "engine.jobs": WORKSHOP | DOOR | {"engine.assembly"},
     "engine.api": DOOR,
     "engine.step_bench": WORKSHOP | GROUND,
+    "engine.predict_command": {"engine.runs", "engine.jobs"},
     "engine.cli": WORKSHOP
     | DOOR
-    | {"engine.assembly", "engine.jobs", "engine.api", "engine.step_bench"},
+    | {"engine.assembly", "engine.jobs", "engine.api", "engine.step_bench"}
+    | {"engine.predict_command"},
     "engine.__main__": {"engine.execution", "engine.jobs", "engine.cli", "engine.runs"},
     "pages.charts": {"engine.api"},
     "pages.parts": {"engine.api", "pages.charts"},

@@ -68,7 +68,7 @@ def _shown_size(size: tuple[int, int]) -> tuple[int, int]:
     longest = max(size)
     if longest > LARGEST:
         return max(1, size[0] * LARGEST // longest), max(1, size[1] * LARGEST // longest)
-    times = max(1, min(NARROWEST // size[0], LARGEST // longest))
+    times = max(1, min(-(-NARROWEST // size[0]), LARGEST // longest))
     return size[0] * times, size[1] * times
 
 
