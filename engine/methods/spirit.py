@@ -114,6 +114,13 @@ class Spirit(Method):
             (self._head, head),
             (self._fine_tuning, whole - imitation - head),
         )
+        if self._imitation_share and not imitation:
+            raise SpecError(
+                f"{whole} epochs are too few: imitation_share = {self._imitation_share:g} of them"
+                " is less than one, so nothing would be imitated",
+                hint="Choose more epochs, or a larger imitation_share.",
+                where="schedule.epochs",
+            )
         first, *rest = (make(epochs) for make, epochs in made if epochs)
         return (replace(first, enter=self._fronts.start_head), *rest)
 

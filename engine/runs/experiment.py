@@ -25,7 +25,7 @@ MemberRole = Literal["alone", "student", "teacher"]
 Value = Knob | None
 
 _DISTANCE = "feature_distance"
-_BY_SEED = ("miou", _DISTANCE)
+_BY_SEED = ("miou", "hp60", "hp75", "variance", _DISTANCE)
 
 # What a student that nobody teaches does not have.
 _TAUGHT = ("teacher", "distiller", "policy")
@@ -214,14 +214,16 @@ def segmenters(workspace: Workspace, rows: Iterable[_Row]) -> dict[str, dict[str
     """As in `sd` -> `miou` -> mean over the seeds of its last weights.
 
     Each setting also has `miou_std`, the deviation over seeds (of a sample; 0 for one), and
-    `by_seed`: figure -> its values, for the mean IoU and the held-out feature distance. A figure
-    that a run has not measured is left out.
+    `by_seed`: figure -> its values in the order of the runs. All are of the test split, as soon as
+    one run was measured there, but for the feature distance, which is of the validation split. A
+    figure that a run has not measured is left out.
     """
+    told = [(_setting(row.member), _last_figures(workspace.run(row.summary.id))) for row in rows]
+    is_tested = any("test" in splits for _, splits in told)
     found: dict[str, dict[str, list[float]]] = {}
-    for row in rows:
-        view = fold(RunView(), workspace.run(row.summary.id).log.read()[0])
-        here = found.setdefault(_setting(row.member), {})
-        for name, value in _last_figures(view).items():
+    for setting, splits in told:
+        here = found.setdefault(setting, {})
+        for name, value in splits.get("test" if is_tested else "validation", {}).items():
             here.setdefault(name, []).append(value)
     return {
         label: {
@@ -361,12 +363,13 @@ def _setting(member: Member) -> str:
     return ", ".join(filter(None, [own, label_of(rest)])) or member.role
 
 
-def _last_figures(view: RunView) -> dict[str, float]:
-    """Of the student's last weights: those of the last split measured, and its last distance."""
-    told = [e.figures for e in view.evaluated if (e.net, e.weights) == ("student", "last")]
-    found = dict(told[-1]) if told else {}
-    distances = [figures[_DISTANCE] for figures in told if _DISTANCE in figures]
-    return found | ({_DISTANCE: distances[-1]} if distances else {})
+def _last_figures(folder: RunFolder) -> dict[str, dict[str, float]]:
+    """Split -> what the student's last weights reached there, and its last feature distance."""
+    view = fold(RunView(), folder.log.read()[0])
+    told = [e for e in view.evaluated if (e.net, e.weights) == ("student", "last")]
+    distances = [e.figures[_DISTANCE] for e in told if _DISTANCE in e.figures]
+    distance = {_DISTANCE: distances[-1]} if distances else {}
+    return {e.split: {**e.figures, **distance} for e in told}
 
 
 def _deviation(values: Sequence[float]) -> float:

@@ -200,6 +200,14 @@ def test_what_does_not_fit_is_refused(knobs: dict[str, Any], told: str) -> None:
     assert error.value.where
 
 
+def test_too_few_epochs_to_imitate_are_refused() -> None:
+    made = mask_materials(classes=OTHERS, schedule=NINETEEN.model_copy(update={"epochs": 1}))
+    with pytest.raises(SpecError, match="1 epochs are too few") as error:
+        spirit(made).plan()
+    assert error.value.where == "schedule.epochs"
+    assert [one.name for one in spirit(made, imitation_share=0.0).plan()] == ["fine_tuning"]
+
+
 def test_knobs_without_effect_are_named() -> None:
     assert set(spirit().idle_knobs) == {"target_share"}
     assert set(spirit(mix="share").idle_knobs) == set()

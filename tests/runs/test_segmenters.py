@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from engine.events import Evaluated, RunEnded, RunStarted
-from engine.runs.experiment import Experiment, Planned, create_experiment, figures
-from engine.runs.folder import Workspace
+from engine.runs.experiment import Experiment, Member, Planned, create_experiment, figures
+from engine.runs.folder import Meta, Workspace
 from engine.runs.summary import summary_of_run
 from engine.runs.view import RunView, fold
 from engine.spec import RunSpec
@@ -73,6 +73,18 @@ def test_one_seed_has_no_deviation_and_nothing_measured_is_left_out(workspace: W
     found = figures(workspace, made)
     assert found["student"] == {"by_seed": {}}
     assert found["sd"]["miou"] == 0.5 and found["sd"]["miou_std"] == 0.0
+
+
+def test_splits_are_not_mixed_when_some_runs_are_not_over(
+    workspace: Workspace, experiment: Experiment
+) -> None:
+    unfinished = workspace.create(spec(2), Meta(name="streets", experiment=experiment.id))
+    unfinished.log.append([RunStarted(time=0), measured("validation", {"miou": 0.9})])
+    member = Member(run=unfinished.id, role="student", label="sd, seed 2", axes={"seed": 2})
+    grown = experiment.model_copy(update={"runs": (*experiment.runs, member)})
+    found = figures(workspace, grown)["sd"]
+    assert found["by_seed"]["miou"] == [0.40, 0.42]
+    assert found["miou"] == pytest.approx(0.41)
 
 
 def test_other_axes_than_the_seed_make_settings_of_their_own(workspace: Workspace) -> None:
