@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.api import Active, DistillError, RunCard, Studio
+from pages.charts.headline import headline_of
 from pages.charts.narrator import narrate
 from pages.parts import site
 from pages.parts.demo import demo_button
@@ -12,6 +13,8 @@ from pages.parts.door import is_expert, open_run, open_studio, sentence, tell_no
 from pages.parts.look_choices import look_choices
 from pages.parts.run_figures import accuracy_plot, rate_plot, spots_plot, terms_plot
 from pages.parts.run_lines import experiment_of, labels_of, lines_of, role_of
+from pages.parts.segments.curves import imitation_plot
+from pages.parts.segments.scenes import scenes
 from pages.parts.status_strip import TICK
 from pages.parts.watch.closing_card import closing_card
 from pages.parts.watch.head import head
@@ -80,18 +83,24 @@ def _live(found: Studio, was_live: bool) -> None:
         st.markdown(f":material/chat: {text}")
     if view.checkpoints:
         site.link("look", "Look at its predictions", icon=":material/visibility:", run=card.id)
+    is_segmenter = card.spec is not None and card.spec.task == "segment"
+    words = headline_of(card.spec.headline if card.spec else view.headline)
+    if is_segmenter:
+        scenes(found, card, view, place="watch", is_live=was_live)
     left, right = st.columns([3, 2], gap="large")
     with left:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown("**How many images the nets get right**")
+            st.markdown(f"**{words.heading}**", help=words.meaning)
             look = look_choices("watch")
         keep = card.experiment.id if card.experiment else card.id
         accuracy_plot(lines, look, key="watch_accuracy", keep=keep)
+        imitation_plot(view, look, key="watch_imitation", keep=card.id)
         st.markdown("**What the student is corrected for**")
         terms_plot(view, look, key="watch_terms", keep=card.id)
     with right:
-        st.markdown("**Where the teacher teaches**")
-        spots_plot(view, key="watch_spots", keep=card.id)
+        if not is_segmenter:
+            st.markdown("**Where the teacher teaches**")
+            spots_plot(view, key="watch_spots", keep=card.id)
         if is_expert():
             st.markdown("**Learning rate**")
             rate_plot(view, look, key="watch_rates", keep=card.id)

@@ -18,6 +18,7 @@ from pages.charts.curve import (
     terms_figure,
 )
 from pages.charts.headline import short_of
+from pages.charts.segments_curves import with_borders
 from pages.charts.spot import epoch_by_spot, newest_shares
 from pages.charts.words import percent
 from pages.parts.door import colours
@@ -48,7 +49,8 @@ def terms_plot(view: RunView, look: Look, *, key: str, keep: str) -> None:
         st.caption("The curves begin with the first steps.")
         return
     alt = f"Parts of the training loss: {', '.join(view.terms)}."
-    live_plot(terms_figure(view, colours(), look), key=key, alt=alt, keep=f"{keep}{look.over}")
+    figure = with_borders(terms_figure(view, colours(), look), view, colours(), look)
+    live_plot(figure, key=key, alt=alt, keep=f"{keep}{look.over}")
 
 
 def rate_plot(view: RunView, look: Look, *, key: str, keep: str) -> None:

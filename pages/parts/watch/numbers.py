@@ -6,6 +6,7 @@ import streamlit as st
 
 from engine.api import Active, Evidence, RunCard, RunView
 from pages.charts.curve import evaluated_split
+from pages.charts.headline import ACCURACY, headline_of
 from pages.charts.words import amount, percent, points
 from pages.parts.run_lines import role_of
 
@@ -16,16 +17,32 @@ HELP = {
     "Student alone": "The same student without a teacher, at its end.",
     "Gain": "Student taught minus the same student alone, in percentage points.",
     "Gap closed": "The gain as a share of the distance between the student alone and the teacher.",
+    "Feature distance": "How far the student's features are from the teacher's on held-out images:"
+    " 1 at the start, 0 for a perfect copy. Ours.",
     "Loss": "What training makes small, in nats.",
 }
 
 
 def numbers(card: RunCard, view: RunView, evidence: Evidence, mine: Active | None) -> None:
-    """Accuracies first, then how far and how fast it is."""
+    """The headline of each net first, then how far and how fast it is."""
     figures = {**_accuracies(card, view, evidence), **_training(view, mine)}
+    words = headline_of(card.spec.headline if card.spec else view.headline)
+    if words is not ACCURACY:
+        of = f"{words.title} of each net: validation images while it trains, test images at the end"
+        st.caption(f"{of}.", help=f"{words.meaning} {evidence_note(evidence)}")
     with st.container(horizontal=True, key="kpis", gap="small"):
         for label, value in figures.items():
-            st.metric(label, value, help=HELP.get(label), width=132)
+            about = HELP.get(label, "")
+            if words is not ACCURACY:
+                about = about.replace("Share of images that the student gets right", words.title)
+            st.metric(label, value, help=about or None, width=132)
+
+
+def evidence_note(evidence: Evidence) -> str:
+    """Why there is no figure of the teacher, where there is none."""
+    if not evidence.is_teacher_apart:
+        return ""
+    return "The teacher knows other classes than these images show, so it has no figure here."
 
 
 def _accuracies(card: RunCard, view: RunView, evidence: Evidence) -> dict[str, str]:
@@ -48,6 +65,9 @@ def _accuracies(card: RunCard, view: RunView, evidence: Evidence) -> dict[str, s
 
 def _training(view: RunView, mine: Active | None) -> dict[str, str]:
     figures = {}
+    distance = view.figure("student", "feature_distance")
+    if distance is not None and view.ended is None:
+        figures["Feature distance"] = f"{distance:.2f}"
     epochs = sum(begun.epochs for begun in view.plan)
     loss = view.terms.get("loss") or next(iter(view.terms.values()), None)
     if epochs and view.ended is None:

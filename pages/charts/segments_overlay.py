@@ -1,0 +1,190 @@
+"""Small pictures of scenes: the image, and masks laid over it in the colours of their classes."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Bytes = NDArray[np.uint8]
+Colour = tuple[int, int, int]
+
+VOID = 255  # in a mask: nobody says what this pixel shows
+TILE = 240  # pixels of a tile's longer side, about
+GAP = 6  # pixels between two tiles
+OPACITY = 0.6  # of a class's colour over the image
+EDGE = 0.45  # what remains of a colour where two classes meet
+GREY = 128
+
+# Paul Tol's "muted" (SRON/EPS/TN/09-002), for classes that nobody gave colours.
+_MUTED: tuple[Colour, ...] = (
+    *((51, 34, 136), (136, 204, 238), (204, 102, 119), (221, 204, 119), (17, 119, 51)),
+    *((170, 68, 153), (68, 170, 153), (136, 34, 85), (153, 153, 51), (221, 221, 221)),
+)
+
+
+def class_names(environment: Mapping[str, Any], count: int) -> list[str]:
+    """The names that a run kept of its classes, else their numbers."""
+    known = [str(name) for name in environment.get("classes", ())]
+    return known if len(known) == count else [f"class {label}" for label in range(count)]
+
+
+def class_colours(environment: Mapping[str, Any], count: int) -> list[Colour]:
+    """The colours that a run kept of its classes, else colours that can be told apart."""
+    known = environment.get("palette", ())
+    if len(known) == count:
+        return [(int(red), int(green), int(blue)) for red, green, blue in known]
+    darker = 1 - 0.35 * (np.arange(count) // len(_MUTED))
+    wheel = [np.array(_MUTED[label % len(_MUTED)]) * darker[label] for label in range(count)]
+    return [(int(red), int(green), int(blue)) for red, green, blue in wheel]
+
+
+def tinted(image: Bytes | None, mask: Bytes, colours: Sequence[Colour]) -> Bytes:
+    """A mask over its image.
+
+    Args:
+        image: (H, W, 3); None: over nothing, colours only.
+        mask: (H, W) class ids; VOID shows the image in grey stripes.
+        colours: of each class.
+
+    Returns:
+        (H, W, 3) uint8; where two classes meet the colour is darker, so that areas are told
+        apart without it too.
+    """
+    table = np.full((256, 3), GREY, dtype=np.float32)
+    table[: len(colours)] = np.array(colours, dtype=np.float32).reshape(-1, 3)
+    if image is None:
+        painted = table[mask]
+    else:
+        painted = (table * np.float32(OPACITY))[mask]
+        painted += image * np.float32(1 - OPACITY)
+    void = mask == VOID
+    if void.any():
+        down, across = np.indices(mask.shape)
+        stripes = np.where((down + across) // 3 % 2, 1.15, 0.8).astype(np.float32)[..., None]
+        under = GREY if image is None else image.mean(axis=2, keepdims=True)
+        painted = np.where(void[..., None], under * stripes, painted)
+    painted[_edges(mask)] *= EDGE
+    return painted.clip(0, 255).astype(np.uint8)
+
+
+def mistakes(image: Bytes | None, mask: Bytes, truth: Bytes, colours: Sequence[Colour]) -> Bytes:
+    """As `tinted`, but only where a prediction is wrong; what is right is dim and grey."""
+    painted = tinted(image, mask, colours).astype(np.float32)
+    fine = (mask == truth) | (truth == VOID)
+    dim = GREY * 0.7 if image is None else image.mean(axis=2, keepdims=True) * 0.45
+    return np.where(fine[..., None], dim, painted).astype(np.uint8)
+
+
+def strip(
+    image: Bytes | None,
+    masks: Sequence[Bytes],
+    colours: Sequence[Colour],
+    *,
+    truth: Bytes | None = None,
+) -> bytes:
+    """The image and each mask over it, side by side, as a PNG.
+
+    Args:
+        image: (H, W, 3); None leaves its tile out.
+        masks: (h, w) of any size; the first sets the size where there is no image.
+        truth: given, the masks after the first show their mistakes only.
+    """
+    height, width = (masks[0] if image is None else image).shape[:2]
+    size = _tile_size(width, height)
+    photo = None if image is None else _resized(image, size, is_mask=False)
+    told = None if truth is None else _resized(truth, size, is_mask=True)
+    tiles = [] if photo is None else [photo]
+    for place, mask in enumerate(masks):
+        fitted = _resized(mask, size, is_mask=True)
+        is_plain = told is None or place == 0
+        tiles.append(
+            tinted(photo, fitted, colours) if is_plain else mistakes(photo, fitted, told, colours)
+        )
+    joined = np.zeros((size[1], len(tiles) * (size[0] + GAP) - GAP, 4), dtype=np.uint8)
+    for place, tile in enumerate(tiles):
+        left = place * (size[0] + GAP)
+        joined[:, left : left + size[0], :3] = tile
+        joined[:, left : left + size[0], 3] = 255
+    return png(joined)
+
+
+def png(pixels: Bytes) -> bytes:
+    """(H, W, 3 or 4) -> a PNG: each row less the row above, squeezed lightly.
+
+    Pillow tries five filters on each row, which takes three times as long.
+    """
+    height, width, channels = pixels.shape
+    rows = np.zeros((height, 1 + width * channels), dtype=np.uint8)
+    rows[:, 0] = 2  # the filter `up`
+    plain = pixels.reshape(height, -1)
+    rows[0, 1:], rows[1:, 1:] = plain[0], plain[1:] - plain[:-1]
+    kind = {3: 2, 4: 6}[channels]
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows.tobytes(), 1)),
+        (b"IEND", b""),
+    )
+    told = [
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(told)
+
+
+def shares(mask: Bytes, names: Sequence[str], most: int = 3) -> str:
+    """The largest areas of a mask in words, as in `road 41 %, sky 30 %`."""
+    counts = np.bincount(mask[mask != VOID].ravel(), minlength=len(names))[: len(names)]
+    total = max(1, int(counts.sum()))
+    order = np.argsort(-counts, kind="stable")[:most]
+    return ", ".join(f"{names[n]} {100 * counts[n] / total:.0f} %" for n in order if counts[n])
+
+
+def legend(names: Sequence[str], colours: Sequence[Colour]) -> str:
+    """Class colours with names, as HTML."""
+    swatch = (
+        '<span aria-hidden="true" style="display:inline-block;width:.85rem;height:.85rem;'
+        "border-radius:3px;border:1px solid rgba(128,128,128,.7);margin-right:.35rem;"
+        'background:rgb({},{},{})"></span>'
+    )
+    items = "".join(
+        '<span style="display:inline-flex;align-items:center;white-space:nowrap">'
+        f"{swatch.format(*colour)}{_escaped(name)}</span>"
+        for name, colour in zip(names, colours, strict=True)
+    )
+    return (
+        '<div role="list" style="display:flex;flex-wrap:wrap;gap:.15rem .9rem;font-size:.875rem">'
+        f"{items}</div>"
+    )
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _edges(mask: Bytes) -> NDArray[np.bool_]:
+    """(H, W) pixels whose right or lower neighbour is of another class."""
+    found = np.zeros(mask.shape, dtype=bool)
+    found[:, :-1] |= mask[:, :-1] != mask[:, 1:]
+    found[:-1] |= mask[:-1] != mask[1:]
+    return found
+
+
+def _tile_size(width: int, height: int) -> tuple[int, int]:
+    """About TILE pixels wide or high: tiny pictures by whole pixels, so that they stay sharp."""
+    longest = max(width, height)
+    times = TILE // longest if longest <= TILE else TILE / longest
+    return max(1, round(width * times)), max(1, round(height * times))
+
+
+def _resized(pixels: Bytes, size: tuple[int, int], *, is_mask: bool) -> Bytes:
+    if pixels.shape[1::-1] == size:
+        return pixels
+    grows = size[0] > pixels.shape[1]
+    way = Image.Resampling.NEAREST if is_mask or grows else Image.Resampling.BILINEAR
+    return np.asarray(Image.fromarray(pixels).resize(size, way))
