@@ -465,24 +465,35 @@ class Studio:
             state = self._jobs.ask("look_masks", params, again=True)
         return state
 
-    def look_own(
-        self, run_id: str, nets: Sequence[SavedNet], pictures: Sequence[tuple[str, bytes]]
-    ) -> JobState:
-        """What nets see in a person's own pictures, as (name, bytes of the file).
-
-        value: as above, but "scenes" is a list, each with "name", its own "size" and no truth; or
-        with "fault", a sentence, where the picture cannot be used
+    def keep_picture(self, data: bytes) -> str:
+        """Keep a person's own picture for `look_own`; gives the name that it is asked for by.
 
         Raises:
-            WorkspaceError: there is no such run; the disk is full.
+            WorkspaceError: the disk is full or read-only.
+        """
+        return keep_upload(self._workspace, data).name
+
+    def look_own(
+        self, run_id: str, nets: Sequence[SavedNet], pictures: Sequence[tuple[str, str]]
+    ) -> JobState:
+        """What nets see in a person's own pictures.
+
+        Args:
+            pictures: as their owner calls them, and as `keep_picture` does.
+
+        value: as of `look_masks`, but "scenes" is a list, each with its "name" and own "size" and
+        without truth; with "fault", a sentence, where the picture cannot be used
+
+        Raises:
+            WorkspaceError: there is no such run.
         """
         self._workspace.run(run_id)
+        folder = self._workspace.path / "uploads"
         params = {
             "run": run_id,
             "nets": [self._net(net) for net in nets],
             "pictures": [
-                {"name": name, "path": str(keep_upload(self._workspace, data))}
-                for name, data in pictures
+                {"name": name, "path": str(folder / Path(kept).name)} for name, kept in pictures
             ],
         }
         state = self._jobs.ask("look_own", params)

@@ -5,8 +5,51 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.api import RunCard, RunView, Studio
+from pages.parts.look.answers_choice import weights_of, weights_words
+from pages.parts.look.beside import beside
+from pages.parts.look.own_scenes import own_scenes
+from pages.parts.look.viewer import Pair, viewer
+
+MINE = "mine"
+NAMES = {"test": "Test", "validation": "Validation", "train": "Training", MINE: "My own"}
 
 
 def scenes(found: Studio, card: RunCard, view: RunView) -> None:
     """Picture, truth, two nets and where they are wrong."""
-    st.caption("Predictions are drawn once the first weights are saved.")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        which = _pictures(view)
+        weights = weights_of(found, card, view)
+        other = beside(found, card)
+    if weights is None:
+        st.info(
+            "Predictions are drawn once the student's first weights are saved, at the end of the"
+            " first epoch.",
+            icon=":material/hourglass_top:",
+        )
+        return
+    st.caption(f"A: the student of this run. {weights_words(found, card, view, weights[1])}.")
+    pair = Pair(card.id, (card.id, "student", weights[1]), other)
+    if which == MINE:
+        own_scenes(found, pair)
+    else:
+        st.fragment(viewer, key="look_viewer")(found, pair, which)
+
+
+def _pictures(view: RunView) -> str:
+    """Which pictures are shown; those for testing only once the run was tested on them."""
+    is_tested = any(told.split == "test" and told.net == "student" for told in view.evaluated)
+    splits = [*(["test"] if is_tested else []), "validation", "train", MINE]
+    if st.session_state.get("look_pictures", splits[0]) not in splits:
+        st.session_state["look_pictures"] = splits[0]
+    chosen = st.segmented_control(
+        "Pictures",
+        splits,
+        default=splits[0],
+        required=True,
+        key="look_pictures",
+        bind="query-params",
+        format_func=NAMES.get,
+        help="Test and validation pictures took no part in training. Of your own pictures nobody"
+        " tells the truth, so nets are compared with each other only.",
+    )
+    return str(chosen)
