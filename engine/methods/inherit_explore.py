@@ -44,15 +44,20 @@ ChannelOrder = Annotated[
     source="Huang et al., CVPR 2021, authors' code",
     needs=("teacher", "distiller"),
     may=("policy",),
-    distillers=("coder", "at", "ofd"),
+    distillers={  # and what each needs to be set to here
+        "coder": {},
+        "at": {"weight": 100.0, "explore_weight": 100.0},
+        "ofd": {},
+    },
 )
 class InheritExplore(Taught):
     """Half of the student's channels copy the teacher, the other half must differ from it.
 
     Student: task_weight * CE + weight * what the distiller measures on the inheriting channels
     - explore_weight * a bounded distance on the others. With the distiller `coder` it is the
-    authors' IE-FT; with `at` IE-AT and with `ofd` IE-OD, of which only names and figures are
-    published, so that their construction is ours. The student that is deployed is the plain
+    authors' IE-FT; with `at` IE-AT (weight 100 of both parts, for distances that reach 1/32 at most) and
+    with `ofd` IE-OD, of which only names and figures are published, so that their construction
+    is ours. The student that is deployed is the plain
     one.
     """
 

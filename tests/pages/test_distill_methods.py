@@ -65,6 +65,20 @@ def test_a_method_offers_the_distillers_that_it_can_work_with(
     assert spec_of(page).distiller.name == "coder"
 
 
+def test_a_method_brings_the_weights_that_a_distiller_needs_in_it(page: AppTest) -> None:
+    assert spec_of(page).distiller.name == "at"
+    choose(page, "inherit_explore")
+    assert spec_of(page).distiller.knobs == {"weight": 100.0}
+    assert spec_of(page).method.knobs == {"explore_weight": 100.0}
+    box(page, *COPIED).set_value("ofd").run()
+    assert spec_of(page).distiller.knobs == spec_of(page).method.knobs == {}
+    box(page, *COPIED).set_value("at").run()
+    assert spec_of(page).distiller.knobs == {"weight": 100.0}
+    choose(page, "spot_adaptive")
+    assert "weight" not in spec_of(page).distiller.knobs
+    assert "explore_weight" not in spec_of(page).method.knobs
+
+
 def test_a_part_that_a_method_may_have_is_left_out_until_it_is_asked_for(page: AppTest) -> None:
     page.session_state["mode"] = "expert"
     page.run()

@@ -7,7 +7,9 @@ from typing import Any
 import streamlit as st
 
 from pages.parts.distill import draft
+from pages.parts.distill.defaults import DEFAULTS
 from pages.parts.distill.form import Form, needs_of
+from pages.parts.distill.look_alike import look_alike
 from pages.parts.door import is_expert
 
 
@@ -42,6 +44,7 @@ def _questions(form: Form) -> None:
     options = [name for name in entries if ("teacher" in needs_of(entries[name])) == is_taught]
     form.select("methods", "method", "How the student learns", options=options)
     form.about("methods", "method")
+    look_alike(form)
     if "distiller" in form.needs:
         label = "What the student copies, besides the answers"
         form.select("distillers", "distiller", label, **_options(form, "distiller"))
@@ -54,7 +57,7 @@ def _questions(form: Form) -> None:
 def _options(form: Form, part: str) -> dict[str, Any]:
     """The distillers that the chosen method can work with, where not all of them."""
     allowed = form.method.get("facts", {}).get("distillers", ())
-    return {"options": allowed} if part == "distiller" and allowed else {}
+    return {"options": [*allowed]} if part == "distiller" and allowed else {}
 
 
 def _is_taught(form: Form) -> bool:
@@ -65,13 +68,21 @@ def _is_taught(form: Form) -> bool:
         help="Off: the student learns from the labels, alone or with others that learn too.",
     )
     if is_taught != ("teacher" in form.needs):
-        entries = form.entries["methods"]
-        other = next(
-            name for name in entries if ("teacher" in needs_of(entries[name])) == is_taught
-        )
-        draft.put_many({"method.name": other, "method.knobs": {}})
+        now = draft.answer("method")
+        draft.put_many({"method": _other_method(form, is_taught)})
+        draft.put_about("taught_by", {} if is_taught else now)
         st.rerun()
     return is_taught
+
+
+def _other_method(form: Form, is_taught: bool) -> dict[str, Any]:
+    """With a teacher or without: the one before, else the task's first choice, else any."""
+    entries = form.entries["methods"]
+    fitting = [name for name in entries if ("teacher" in needs_of(entries[name])) == is_taught]
+    for choice in (draft.about("taught_by"), DEFAULTS[form.task]["method"]):
+        if choice.get("name") in fitting:
+            return dict(choice)
+    return {"name": fitting[0], "knobs": {}}
 
 
 def _with_or_without(part: str) -> None:

@@ -12,6 +12,7 @@ from pages.parts.distill import draft
 from pages.parts.distill.form import Form
 
 OWN = "Own"
+IE = "IE"
 KINDS = {"distiller": "distillers", "method": "methods"}
 LEARNING = ("learned", "reversed")  # the policies to which the knobs below mean something
 OF_LEARNING = ("gamma",)
@@ -44,7 +45,7 @@ def settings(form: Form) -> None:
         required=True,
         help="As the public code of that name has them; another may have other weights for the"
         " same distiller. SAKD: spot-adaptive distillation. RepDistiller: the benchmark that most"
-        " papers follow.",
+        " papers follow. IE: what inheritance and exploration needs; ours.",
     )
     place.caption(" · ".join(f"{name}: {_words(knobs)}" for name, knobs in known.items()))
     if chosen in known and chosen != now:
@@ -53,7 +54,14 @@ def settings(form: Form) -> None:
 
 
 def _known(form: Form) -> dict[str, Knobs]:
-    """Name -> knob -> value, as published for the chosen distiller, pair and data set."""
+    """Name -> knob -> value, as published for the chosen distiller, pair and data set.
+
+    A method with settings of its own for its distillers has those alone.
+    """
+    own = form.method.get("facts", {}).get("distillers", ())
+    if isinstance(own, Mapping):
+        knobs = own.get(draft.answer("distiller.name"), {})
+        return {IE: knobs} if knobs else {}
     entry = form.entries["distillers"].get(draft.answer("distiller.name"), {})
     pair = f"{draft.answer('teacher.name')}-{draft.answer('student.name')}"
     found: dict[str, Knobs] = {}
@@ -104,7 +112,7 @@ def _follow(form: Form, parts: Mapping[str, Mapping[str, Knobs]]) -> bool:
         return False
     draft.put_about("settings_for", choice)
     changes: dict[str, Any] = {}
-    for part, knobs in parts.get(draft.about("settings"), {}).items():
+    for part, knobs in _in_use(parts).items():
         changes[f"{part}.knobs"] = dict(knobs)
     presets = {preset.name: preset for preset in form.found.presets()}
     preset = presets.get(draft.about("preset"))
@@ -114,6 +122,14 @@ def _follow(form: Form, parts: Mapping[str, Mapping[str, Knobs]]) -> bool:
     if changes:
         draft.put_many(changes)
     return bool(changes)
+
+
+def _in_use(parts: Mapping[str, Mapping[str, Knobs]]) -> Mapping[str, Knobs]:
+    """The settings in use; the first where these are of another method; none where own."""
+    name = draft.about("settings")
+    if name in (None, OWN):
+        return {}
+    return parts.get(name) or next(iter(parts.values()), {"distiller": {}, "method": {}})
 
 
 def _schedule(preset: Preset) -> dict[str, Any]:
