@@ -28,7 +28,7 @@ const loaded = (address) => window.distillPlotly ??= new Promise((done, failed) 
 export default function ({ data, parentElement, setTriggerValue }) {
   const box = parentElement.querySelector('.pick-plot')
   box.setAttribute('aria-label', data.alt)
-  box.pick = (point) => setTriggerValue('picked', point.customdata)
+  box.pick = (point) => setTriggerValue('picked', point.customdata ?? [point.y, point.x])
   if (box.dataset.version !== data.version) {
     box.dataset.version = data.version
     box.style.height = data.figure.layout.height + 'px'
@@ -52,7 +52,8 @@ def pick_plot(figure: Figure, *, key: str, alt: str, on_pick: Callable[[Any], No
         figure: data and layout; its height is fixed there.
         key: the element's name.
         alt: what the figure shows, in a sentence.
-        on_pick: called with the `customdata` of the point or cell that was clicked.
+        on_pick: called with the `customdata` of the point or cell that was clicked; with its
+            [y, x] where it has none.
     """
     layout = {**figure["layout"], "autosize": True}
     figure = {"data": figure["data"], "layout": layout}
