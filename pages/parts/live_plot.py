@@ -18,7 +18,8 @@ from pages.charts.colour import Figure
 
 _PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 _ADDRESS = "charts/plotly.min.js"
-_JS = """
+# Loads plotly.js once for all figures of a tab; `address` is relative to the page.
+LOADER = """
 const loaded = (address) => window.distillPlotly ??= new Promise((done, failed) => {
   const script = document.createElement('script')
   script.src = new URL(address, document.baseURI).href
@@ -26,7 +27,10 @@ const loaded = (address) => window.distillPlotly ??= new Promise((done, failed) 
   script.onerror = failed
   document.head.append(script)
 })
-
+"""
+_JS = (
+    LOADER
+    + """
 export default function ({ data, parentElement }) {
   const box = parentElement.querySelector('.live-plot')
   box.setAttribute('aria-label', data.alt)
@@ -42,6 +46,7 @@ export default function ({ data, parentElement }) {
   }
 }
 """
+)
 
 
 def plotly_route() -> Route:
@@ -52,6 +57,11 @@ def plotly_route() -> Route:
         return FileResponse(_PLOTLY, media_type="text/javascript", headers=headers)
 
     return Route(f"/{_ADDRESS}", serve)
+
+
+def plotly_address() -> str:
+    """Where the page finds plotly.js; another version has another address."""
+    return f"{_ADDRESS}?v={plotly.__version__}"
 
 
 def live_plot(figure: Figure, *, key: str, alt: str, keep: str = "") -> None:
@@ -72,9 +82,8 @@ def live_plot(figure: Figure, *, key: str, alt: str, keep: str = "") -> None:
         js=_JS,
         isolate_styles=False,
     )
-    address = f"{_ADDRESS}?v={plotly.__version__}"
     plot(
         key=key,
-        data={"figure": figure, "version": version, "alt": alt, "address": address},
+        data={"figure": figure, "version": version, "alt": alt, "address": plotly_address()},
         height=layout["height"],
     )

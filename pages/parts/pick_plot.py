@@ -11,20 +11,14 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import plotly
 import streamlit as st
 
 from pages.charts.colour import Figure
+from pages.parts.live_plot import LOADER, plotly_address
 
-_JS = """
-const loaded = (address) => window.distillPlotly ??= new Promise((done, failed) => {
-  const script = document.createElement('script')
-  script.src = new URL(address, document.baseURI).href
-  script.onload = () => done(window.Plotly)
-  script.onerror = failed
-  document.head.append(script)
-})
-
+_JS = (
+    LOADER
+    + """
 export default function ({ data, parentElement, setTriggerValue }) {
   const box = parentElement.querySelector('.pick-plot')
   box.setAttribute('aria-label', data.alt)
@@ -43,6 +37,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   }
 }
 """
+)
 
 
 def pick_plot(figure: Figure, *, key: str, alt: str, on_pick: Callable[[Any], None]) -> None:
@@ -69,10 +64,9 @@ def pick_plot(figure: Figure, *, key: str, alt: str, on_pick: Callable[[Any], No
         if picked := st.session_state[key].get("picked"):
             on_pick(picked)
 
-    address = f"charts/plotly.min.js?v={plotly.__version__}"  # served by live_plot's route
     plot(
         key=key,
-        data={"figure": figure, "version": version, "alt": alt, "address": address},
+        data={"figure": figure, "version": version, "alt": alt, "address": plotly_address()},
         height=layout["height"],
         on_picked_change=tell,
     )
