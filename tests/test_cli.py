@@ -13,6 +13,7 @@ import tiny
 
 from engine import cli
 from engine.execution import execute
+from engine.runs.executors import Done
 from engine.runs.folder import Meta, RunFolder, Workspace
 from engine.runs.worker import drive
 
@@ -168,6 +169,25 @@ def test_a_file_may_describe_an_experiment(
     code, _, screen = call("run", file, "--queue")
     assert code == 2
     assert "two.yaml" in screen and "axis" in screen
+
+
+def test_a_run_is_followed_until_its_worker_is_free_again(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the next run of the experiment would start a worker of its own."""
+
+    class Late:
+        polls = 0
+
+        def poll(self) -> list[Done]:
+            self.polls += 1
+            return [Done(run.id, "finished")] if self.polls == 3 else []
+
+    executor = Late()
+    monkeypatch.setattr(cli, "POLL_SECONDS", 0.0)
+    assert run.status() == "finished"
+    cli._follow(run, executor)
+    assert executor.polls == 3
 
 
 def test_the_status_of_runs_is_shown(call: Call, run: RunFolder) -> None:
