@@ -125,13 +125,16 @@ class RunSpec(Frozen):
         return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
 
     def hash(self) -> str:
-        """12 hex digits over everything that decides the result."""
-        return _digest(json.loads(self.model_dump_json()))
+        """12 hex digits over everything that decides the result.
+
+        Settings at their default do not count, so that one which is added later changes no hash.
+        """
+        return _digest(json.loads(self.model_dump_json(exclude_defaults=True)))
 
     def baseline_hash(self) -> str:
         """12 hex digits over what a run shares with the same student, taught by nobody."""
         shared = {"task", "data", "student", "schedule", "seed", "select_on"}
-        return _digest(json.loads(self.model_dump_json(include=shared)))
+        return _digest(json.loads(self.model_dump_json(include=shared, exclude_defaults=True)))
 
     def replace(self, **changes: Any) -> RunSpec:
         """A copy with some paths set, as in `replace(**{"schedule.epochs": 3})`."""

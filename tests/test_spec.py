@@ -170,6 +170,16 @@ def test_a_hash_changes_with_every_setting() -> None:
     assert all(len(digest) == 12 for digest in hashes)
 
 
+def test_a_setting_that_is_added_later_changes_no_hash() -> None:
+    class Later(RunSpec):
+        more: int = 3
+
+    later = Later.model_validate(FULL.model_dump())
+    assert later.hash() == FULL.hash()
+    assert later.baseline_hash() == FULL.baseline_hash()
+    assert later.model_copy(update={"more": 4}).hash() != FULL.hash()
+
+
 def test_a_baseline_shares_everything_but_the_teaching() -> None:
     alone = FULL.replace(teacher=None, distiller=None, policy=None, method="alone")
     assert alone.baseline_hash() == FULL.baseline_hash()
