@@ -75,15 +75,16 @@ def _list(pairs: Sequence[Pair], names: Sequence[str]) -> None:
     st.markdown(f"**Most often mixed up** (the first {MOST_PAIRS})")
     if not pairs:
         st.caption("Nothing: every answer is right.")
-    for pair in pairs:
-        st.button(
-            f"{names[pair.truth]} taken for {names[pair.answer]}: {pair.count:,}"
-            f" ({100 * pair.share:.1f} %)",
-            key=f"answers_pair_{pair.truth}_{pair.answer}",
-            type="tertiary",
-            on_click=take_cell,
-            args=([pair.truth, pair.answer],),
-        )
+    with st.container(gap=None):
+        for pair in pairs:
+            st.button(
+                f"{names[pair.truth]} taken for {names[pair.answer]}: {pair.count:,}"
+                f" ({100 * pair.share:.1f} %)",
+                key=f"answers_pair_{pair.truth}_{pair.answer}",
+                type="tertiary",
+                on_click=take_cell,
+                args=([pair.truth, pair.answer],),
+            )
     if pairs:
         st.caption("Images, and their share of all images of the class.")
 

@@ -13,6 +13,7 @@ from pages.parts.look.answer_cards import answer_cards
 
 POLL = 0.7  # seconds between two looks at the job that asks the nets
 MOST = 8  # pictures at once
+MOST_MEGABYTES = 100  # of one picture
 MOST_NAMED = 12  # classes that are all named
 KINDS = ["png", "jpg", "jpeg", "webp"]
 
@@ -26,6 +27,7 @@ def own_pictures(found: Studio, weights: Weights, told: Answers) -> None:
         type=KINDS,
         accept_multiple_files=True,
         key="answers_own",
+        max_upload_size=MOST_MEGABYTES,
         label_visibility="collapsed",
         help=f"PNG, JPEG or WebP; {MOST} at most. The middle of a picture is cut out and scaled to"
         " the size that the nets know.",
