@@ -8,6 +8,7 @@ from engine.api import Evidence, RunCard, RunView, Studio
 from pages.charts.compare import differences
 from pages.charts.cost import cost_rows, stage_rows, uncounted_text
 from pages.charts.evidence import bars_figure, sentence
+from pages.charts.headline import headline_of
 from pages.charts.narrator import narrate
 from pages.charts.seeds import groups_of
 from pages.charts.words import size, status_text
@@ -19,6 +20,8 @@ from pages.parts.parts.overview import parts
 from pages.parts.run_figures import accuracy_plot, rate_plot, terms_plot
 from pages.parts.run_lines import lines_of
 from pages.parts.seed_table import seed_table, specs_of
+from pages.parts.segments.curves import imitation_plot
+from pages.parts.segments.overview import segments
 from pages.parts.spots.overview import spots
 
 SHOWN_BY_PATH = 200_000_000  # bytes above which a file is not sent through the browser
@@ -42,10 +45,13 @@ def main() -> None:
         st.caption("Nothing else is touched by it. It can be deleted on the page Runs.")
         return
     view = found.view(card.id)
-    names = ["Overview", "Curves", "Spots", "Parts", "Efficiency", "Config", "Log", "Files"]
-    tabs = st.tabs(names, key="run_tab", on_change="rerun", bind="query-params")
-    draws = (_overview, _curves, spots, parts, _efficiency, _config, _log, _files)
-    for tab, draw in zip(tabs, draws, strict=True):
+    of_task = {"Spots": spots, "Parts": parts}
+    if card.spec.task == "segment":
+        of_task = {"Segments": segments}
+    rest = {"Efficiency": _efficiency, "Config": _config, "Log": _log, "Files": _files}
+    draws = {"Overview": _overview, "Curves": _curves, **of_task, **rest}
+    tabs = st.tabs([*draws], key="run_tab", on_change="rerun", bind="query-params")
+    for tab, draw in zip(tabs, draws.values(), strict=True):
         if tab.open:
             with tab:
                 draw(found, card, view)
@@ -124,8 +130,10 @@ def _notes(found: Studio, card: RunCard) -> None:
 
 def _curves(found: Studio, card: RunCard, view: RunView) -> None:
     look = look_choices("run")
-    st.markdown("**Accuracy**")
+    words = headline_of(view.headline)
+    st.markdown(f"**{words.title}**", help=words.meaning)
     accuracy_plot(lines_of(found, card), look, key="run_accuracy", keep=card.id)
+    imitation_plot(view, look, key="run_imitation", keep=card.id)
     st.markdown("**Parts of the loss**")
     terms_plot(view, look, key="run_terms", keep=card.id)
     st.markdown("**Learning rate**")
