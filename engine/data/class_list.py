@@ -73,7 +73,7 @@ CAMVID = published(
 
 
 def _rows_of_csv(file: Path) -> list[dict[str, str]]:
-    text = file.read_text(encoding="utf-8-sig")
+    text = _text(file)
     header = text.partition("\n")[0]
     delimiter = max(",;\t", key=header.count)
     rows = csv.DictReader(text.splitlines(), delimiter=delimiter)
@@ -81,11 +81,29 @@ def _rows_of_csv(file: Path) -> list[dict[str, str]]:
         {str(key).strip().lower(): str(value or "").strip() for key, value in row.items()}
         for row in rows
     ]
-    return [{COLUMNS.get(key, key): value for key, value in row.items()} for row in plain]
+    rows_of = [{COLUMNS.get(key, key): value for key, value in row.items()} for row in plain]
+    if rows_of and "name" not in rows_of[0]:
+        raise DataError(
+            f"{file} has no column `name` in its first line, but: {header.strip()}.", hint=HINT
+        )
+    return rows_of
+
+
+def _text(file: Path) -> str:
+    """What a file says; spreadsheets also write UTF-16."""
+    data = file.read_bytes()
+    try:
+        is_wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+        text = data.decode("utf-16" if is_wide else "utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError(f"{file} is no text in UTF-8.", hint="Save it as CSV in UTF-8.") from None
+    if "\0" in text:
+        raise DataError(f"{file} is no text.", hint="Save it as CSV in UTF-8.")
+    return text
 
 
 def _rows_of_text(file: Path) -> list[dict[str, str]]:
-    lines = (line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines())
+    lines = (line.strip() for line in _text(file).splitlines())
     return [{"name": line} for line in lines if line]
 
 
@@ -97,6 +115,8 @@ def _list_of(file: Path, rows: Sequence[Mapping[str, str]]) -> ClassList:
     for line, row in enumerate(rows):
         try:
             name, value = row["name"], int(row.get("index") or line)
+            if not name:
+                raise ValueError
             tones = [int(row[tone]) for tone in "rgb" if row.get(tone)]
             is_void = bool(int(row.get("ignore") or 0)) or name.lower() in NO_CLASS
         except (KeyError, ValueError):
@@ -107,15 +127,24 @@ def _list_of(file: Path, rows: Sequence[Mapping[str, str]]) -> ClassList:
             raise DataError(f"{file}, class {line + 1} has no colour but {tones}.", hint=HINT)
         label = VOID if is_void else len(names)
         if value in values or (tones and (tones[0], tones[1], tones[2]) in colours):
-            raise DataError(f"{file}, class {line + 1} has an index or colour of another.")
+            raise DataError(
+                f"{file}, class {line + 1} ({name}) has an index or colour of another.",
+                hint="Give each class its own.",
+            )
         values[value] = label
         if tones:
             colours[tones[0], tones[1], tones[2]] = label
         if not is_void:
             names.append(name)
             palette += [(tones[0], tones[1], tones[2])] if tones else []
-    if len(names) < 2 or len(set(names)) < len(names):
-        raise DataError(f"{file} needs two classes or more, each of its own name.", hint=HINT)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(
+            f"{file} has two classes of one name: {', '.join(twice[:10])}.",
+            hint="Give each class its own name.",
+        )
+    if not 2 <= len(names) <= VOID:
+        raise DataError(f"{file} has {len(names)} classes; 2 to {VOID} can be told.", hint=HINT)
     return ClassList(
         tuple(names), values, colours, tuple(palette) if len(palette) == len(names) else ()
     )

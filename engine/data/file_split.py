@@ -144,7 +144,12 @@ def seen_size(file: Path) -> tuple[int, int]:
     """Width and height as the camera's orientation turns them; for files that `look` can read."""
     with Image.open(file, formats=FORMATS) as image:
         width, height = image.size
-        is_swapped = image.getexif().get(ORIENTATION) in SWAPPED
+        if image.format == "PNG" and not _tells_orientation(file, image):
+            return width, height  # Pillow would decode it all to learn that
+        try:
+            is_swapped = image.getexif().get(ORIENTATION) in SWAPPED
+        except UNREADABLE:
+            is_swapped = False  # whoever decodes it will say that it is damaged
         return (height, width) if is_swapped else (width, height)
 
 
@@ -218,6 +223,19 @@ def _ends_well(file: Path, image_format: str | None) -> bool:
     with file.open("rb") as opened:
         head = opened.read(8)
     return int.from_bytes(head[4:], "little") + 8 <= file.stat().st_size
+
+
+def _tells_orientation(file: Path, image: Image.Image) -> bool:
+    """Whether a PNG has a note of its camera, before or after its pixels."""
+    if "exif" in image.info or "Raw profile type exif" in image.info:
+        return True
+    with file.open("rb") as opened:
+        opened.seek(8)
+        while len(head := opened.read(8)) == 8:
+            if head[4:] == b"eXIf":
+                return True
+            opened.seek(int.from_bytes(head[:4], "big") + 4, os.SEEK_CUR)
+    return False
 
 
 def _tail(file: Path) -> bytes:

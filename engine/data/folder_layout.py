@@ -74,6 +74,21 @@ def list_files(folder: Path) -> Files:
     return Files(names, tuple(images), tuple(foreign), tuple(strays))
 
 
+def pictures_below(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Images at any depth, by name, and those of formats that are not read.
+
+    What is hidden, and what systems leave behind, is passed over.
+    """
+    seen = [
+        file
+        for file in _files_below(folder)
+        if not file.name.startswith(".")
+        and not any(part.startswith((".", "__")) for part in file.relative_to(folder).parts[:-1])
+    ]
+    known = [file for file in seen if file.suffix.lower() in IMAGE_SUFFIXES]
+    return known, [file for file in seen if file.suffix.lower() in OTHER_IMAGE_SUFFIXES]
+
+
 def _files_below(folder: Path) -> list[Path]:
     walk = os.walk(folder)
     return sorted(Path(place, name) for place, _, names in walk for name in names)

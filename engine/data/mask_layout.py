@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.data.class_list import CAMVID, CITYSCAPES, ClassList
-from engine.data.folder_layout import IMAGE_SUFFIXES, SPLIT_NAMES
+from engine.data.file_split import refuse
+from engine.data.folder_layout import SPLIT_NAMES, pictures_below
 from engine.errors import DataError
 
 SHOWN = 10  # names in a message
@@ -66,6 +67,8 @@ def find_layout(folder: Path) -> Layout:
             if name != "train" and not masks:
                 notes.append(f"{name} has no masks and is left out")
                 continue
+            if not images and not masks:
+                raise DataError(f"{places[name][0]} holds no PNG, JPEG or WebP image.", hint=LAYOUT)
             splits[name] = _paired(places[name][0], images, _one_kind(masks))
     masks_of = [mask for pairs in splits.values() for mask in pairs.masks]
     return Layout(splits, _known(folder, masks_of), tuple(notes))
@@ -118,12 +121,14 @@ def _pair(below: dict[str, Path]) -> tuple[Path, Path] | None:
 
 
 def _files(place: Path) -> list[Path]:
-    """The pictures at any depth, by name."""
-    return sorted(
-        file
-        for file in place.rglob("*")
-        if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
-    )
+    """The pictures at any depth, by name.
+
+    Raises:
+        DataError: there are some of formats that are not read.
+    """
+    known, foreign = pictures_below(place)
+    refuse(dict.fromkeys(foreign, "is of a format that is not read"))
+    return known
 
 
 def _one_kind(masks: Sequence[Path]) -> list[Path]:
@@ -183,7 +188,7 @@ def _key(file: Path, without: set[str]) -> str:
 
 
 def _words(file: Path) -> list[str]:
-    return [word for word in re.split(r"[-_.\s]+", file.stem) if word]
+    return [word for word in re.split(r"[-_.\s]+", file.stem.lower()) if word]
 
 
 def _refuse(names: Sequence[str], place: Path, one: str, many: str, hint: str) -> None:

@@ -12,11 +12,11 @@ from pydantic import Field
 
 from engine.data.batch import DATASETS, VOID, Augment, DataSet
 from engine.data.class_list import ClassList, numbered, read_classes
-from engine.data.folder_layout import IMAGE_SUFFIXES
 from engine.data.mask_files import Size, check_files, highest_value, read_images, read_pairs
 from engine.data.mask_layout import LAYOUT, Pairs, find_layout
 from engine.data.mask_split import MaskTensorSplit
 from engine.data.normalisation import NORMALISATIONS, Norm
+from engine.data.proximity import chosen_rows, find_proximity
 from engine.data.tensor_split import fingerprint
 from engine.errors import DataError
 from engine.seeding import seed_for
@@ -121,7 +121,12 @@ def segmentation_folder(
     if drawn_by < 0:
         drawn_by = seed_for(run_seed, "labelled")
     listed["train"] = _few(listed["train"], num_target, drawn_by)
-    others = _others(root, proximity, num_proximity, drawn_by)
+    others, other_notes = [], []
+    if proximity:
+        own = [mask for pairs in layout.splits.values() for mask in pairs.masks]
+        own += [image for pairs in listed.values() for image in pairs.images]
+        near = _found(root, proximity, "proximity")
+        others, other_notes = find_proximity(near, own, num_proximity, drawn_by)
     _check_memory(listed, len(others), size, memory)
 
     classes = read_classes(folder) or layout.known or _numbered(listed)
@@ -139,7 +144,12 @@ def segmentation_folder(
         validation=splits["validation"],
         test=splits.get("test"),
         fingerprint=fingerprint(classes.names, *splits.values(), *([pool] if pool else [])),
-        notes=(*layout.notes, *_size_notes(sizes, size), *_class_notes(classes, splits)),
+        notes=(
+            *layout.notes,
+            *other_notes,
+            *_size_notes(sizes, size),
+            *_class_notes(classes, splits),
+        ),
         task="segment",
         proximity=pool,
         palette=classes.palette,
@@ -193,39 +203,12 @@ def _part(pairs: Pairs, part: str) -> Pairs:
 
 
 def _few(pairs: Pairs, count: int, drawn_by: int) -> Pairs:
-    return _rows(pairs, _chosen(len(pairs.images), count, drawn_by))
+    return _rows(pairs, chosen_rows(len(pairs.images), count, drawn_by))
 
 
 def _rows(pairs: Pairs, rows: Sequence[int]) -> Pairs:
     images, masks = (tuple(files[row] for row in rows) for files in (pairs.images, pairs.masks))
     return Pairs(images, masks)
-
-
-def _chosen(available: int, count: int, drawn_by: int) -> list[int]:
-    """Rows of `count` of the files, 0 for all, in their order."""
-    count = min(count or available, available)
-    if drawn_by == 0:
-        return [*range(count)]
-    generator = torch.Generator().manual_seed(drawn_by)
-    return sorted(torch.randperm(available, generator=generator)[:count].tolist())
-
-
-def _others(root: Path, proximity: str, count: int, drawn_by: int) -> list[Path]:
-    if not proximity:
-        return []
-    folder = _found(root, proximity, "proximity")
-    files = sorted(
-        file
-        for file in folder.rglob("*")
-        if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
-    )
-    if not files:
-        raise DataError(
-            f"{folder} holds no PNG, JPEG or WebP image.",
-            hint="Name a folder of plain images, or none.",
-            where="data.knobs.proximity",
-        )
-    return [files[row] for row in _chosen(len(files), count, drawn_by)]
 
 
 def _check_memory(listed: Mapping[str, Pairs], others: int, size: Size, memory: float) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from engine.data.file_split import UNREADABLE, open_rgb
-from engine.data.folder_layout import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
+from engine.data.folder_layout import pictures_below
 from engine.errors import WorkspaceError
 from engine.jobs.painting import captioned, index_png, overlay
 from engine.jobs.predictor import PictureError, Predictor, predictor_of, usable_device
@@ -138,11 +138,12 @@ def listed(files: Sequence[str], out: Path) -> tuple[list[Path], Mapping[Path, s
         if not place.is_dir():
             pictures.setdefault(place.resolve(), place)
             continue
-        below = [file for file in sorted(place.rglob("*")) if _is_seen(file, place, out)]
-        known = [file for file in below if file.suffix.lower() in IMAGE_SUFFIXES]
+        known, foreign = (
+            [file for file in found if not _is_inside(file, out, place)]
+            for found in pictures_below(place)
+        )
         for file in known:
             pictures.setdefault(file.resolve(), file)
-        foreign = [file for file in below if file.suffix.lower() in OTHER_IMAGE_SUFFIXES]
         faults |= dict.fromkeys(foreign, "is of a format that is not read")
         if not known and not foreign:
             faults[place] = "holds no PNG, JPEG or WebP image"
@@ -166,10 +167,9 @@ def distinct_names(files: Sequence[Path]) -> dict[Path, str]:
     return names
 
 
-def _is_seen(file: Path, place: Path, out: Path) -> bool:
-    inside = file.relative_to(place).parts
-    is_ours = out.resolve() != place.resolve() and out.resolve() in file.resolve().parents
-    return file.is_file() and not is_ours and not any(part.startswith(".") for part in inside)
+def _is_inside(file: Path, out: Path, place: Path) -> bool:
+    """Whether a file lies in a folder of answers below the pictures."""
+    return out.resolve() != place.resolve() and out.resolve() in file.resolve().parents
 
 
 def _written(found: Predictor, file: Path, base: Path, *, with_overlay: bool) -> Told:

@@ -56,14 +56,14 @@ def test_the_table_is_read_before_the_text(listed):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("index,colour\n0,red\n", "class 1 cannot be read"),
+        ("index,colour\n0,red\n", "no column `name` in its first line, but: index,colour"),
         ("index,name\nfirst,sky\n", "class 1 cannot be read"),
         ("name,r,g,b\nsky,1,2,3\nroad,1,2,300\n", "class 2 has no colour"),
         ("name,r,g,b\nsky,1,2,3\nroad,1,2\n", "class 2 has no colour"),
-        ("name,r,g,b\nsky,1,2,3\nroad,1,2,3\n", "class 2 has an index or colour of another"),
-        ("index,name\n0,sky\n0,road\n", "class 2 has an index or colour of another"),
-        ("name\nsky\nsky\n", "two classes or more"),
-        ("name\nsky\n", "two classes or more"),
+        ("name,r,g,b\nsky,1,2,3\nroad,1,2,3\n", r"class 2 \(road\) has an index or colour of another"),
+        ("index,name\n0,sky\n0,road\n", r"class 2 \(road\) has an index or colour of another"),
+        ("name\nsky\nsky\n", "two classes of one name: sky"),
+        ("name\nsky\n", "has 1 classes; 2 to 255"),
     ],
 )
 def test_nonsense_is_refused_with_its_line(listed, text, told):
