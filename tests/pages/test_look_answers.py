@@ -89,7 +89,7 @@ def test_the_page_tells_how_often_the_nets_are_right_and_with_which_weights(
 
 
 def test_the_worst_images_come_first_and_pages_go_on(open_page, taught, drawn, cards) -> None:
-    app = opened(open_page, taught)
+    opened(open_page, taught)
     assert drawn[-1] == ("test", list(range(59, 35, -1)))
     assert len(cards["answers_cards"]) == PAGE
     assert "Test image 59, shape 9: the student says shape 9" in cards["answers_cards"][0]
