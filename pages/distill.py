@@ -44,6 +44,8 @@ def main() -> None:
     errors = _told(form, fault, check)
     _foot(form, spec, errors)
     draft.keep(found)
+    if form.is_outdated:
+        st.rerun()
 
 
 def _told(form: Form, fault: SpecError | None, check: JobState | None) -> list[str]:

@@ -22,6 +22,7 @@ def main() -> None:
     runs = found.runs()
     with st.container(border=True, key="hero"):
         _welcome(found, runs)
+    _goals(found)
     left, right = st.columns([3, 2], gap="large")
     with left:
         _recent(runs)
@@ -41,6 +42,26 @@ def _welcome(found: Studio, runs: tuple[Summary, ...]) -> None:
             site.go("distill")
         if runs and st.button("Open last run", icon=":material/history:"):
             _open(runs[0])
+
+
+def _goals(found: Studio) -> None:
+    st.subheader("What shall the student do?")
+    pictures, scenes = st.columns(2)
+    with pictures.container(border=True, height="stretch", key="goal_classify"):
+        st.markdown("**:material/category: Classify pictures**")
+        st.markdown("It says what a picture shows: a cat, a car, a ring.")
+        if st.button("Set it up", icon=":material/tune:", key="set_up_classify"):
+            site.go("distill", goal="classify")
+    with scenes.container(border=True, height="stretch", key="goal_segment"):
+        st.markdown("**:material/landscape: Segment scenes**")
+        st.markdown(
+            "It says what each pixel of a scene belongs to: road, sky, car. A few labelled pictures"
+            " are enough; a teacher from elsewhere helps (spirit distillation)."
+        )
+        with st.container(horizontal=True):
+            demo_button(found, "Try it on drawn streets · 2 min", preset="spirit-demo")
+            if st.button("Set it up", icon=":material/tune:", key="set_up_segment"):
+                site.go("distill", goal="segment")
 
 
 def _recent(runs: tuple[Summary, ...]) -> None:

@@ -15,7 +15,6 @@ import torch
 from PIL import Image
 
 from engine.data.batch import VOID
-from engine.data.class_colours import MUTED, class_colours
 from engine.jobs.drafts import check, pairs
 from engine.jobs.estimates import estimate
 from engine.jobs.mask_samples import OPACITY, overlay
@@ -81,12 +80,6 @@ def test_a_mask_is_painted_in_its_class_s_colour_and_no_class_is_left_as_it_was(
     assert painted[1, 1].tolist() == wanted
     assert painted[1, 5].tolist() == [100, 100, 100]
     assert painted[1, 4].tolist() == [255, 255, 255], "a line where the classes meet"
-
-
-def test_every_class_has_a_colour_of_its_own() -> None:
-    found = class_colours((), 40)
-    assert len(set(found)) == 40 and found[:10] == MUTED
-    assert class_colours(((1, 2, 3), (4, 5, 6)), 2) == ((1, 2, 3), (4, 5, 6))
 
 
 # What the form checks

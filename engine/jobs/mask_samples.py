@@ -11,8 +11,7 @@ from PIL import Image
 
 from engine.data import DataSet
 from engine.data.batch import VOID, MaskedSplit
-from engine.data.class_colours import class_colours
-from engine.data.class_list import RGB
+from engine.data.palette import RGB, palette_of
 from engine.jobs.common import described, png
 
 SHOWN = 8
@@ -31,7 +30,7 @@ def mask_samples(data: DataSet) -> dict[str, Any]:
     of each class in all training masks, `unlabelled` those of none; `colours` are hexadecimal;
     `proximity` are some of the pictures without masks, `num_proximity` how many there are.
     """
-    colours = class_colours(data.palette, len(data.classes))
+    colours = palette_of(len(data.classes), data.palette)
     picked = _picked(data)
     pairs = [(_picture(split, row), _mask(split, row)) for _, split, row in picked]
     counts = _pixels(data)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import streamlit as st
 
 from engine.api import RunSpec
@@ -10,7 +13,9 @@ from pages.parts.distill.form import Form
 from pages.parts.distill.knobs import setting_knobs
 from pages.parts.door import is_expert
 
-BUDGETS = {
+Budget = Mapping[str, Any]
+
+BUDGETS: Mapping[str, Budget] = {
     "Quick · 10": {"schedule.epochs": 10, "schedule.decay": "cosine"},
     "Normal · 60": {"schedule.epochs": 60, "schedule.decay": "cosine"},
     "Paper · 240": {
@@ -21,6 +26,12 @@ BUDGETS = {
         "schedule.batch": 64,
     },
 }
+STEPS: Mapping[str, Budget] = {
+    "Quick · 380": {"schedule.epochs": 19, "schedule.steps": 20},
+    "Normal · 1,500": {"schedule.epochs": 30, "schedule.steps": 50},
+    "Long · 6,000": {"schedule.epochs": 60, "schedule.steps": 100},
+}
+IDLE = {"classify": ("steps",), "segment": ("drop_last",)}  # of the schedule
 RUN_SETTINGS = (
     "seed",
     "device",
@@ -35,7 +46,11 @@ RUN_SETTINGS = (
 def budget(form: Form) -> None:
     """Epochs and baseline; for Expert the whole schedule, seeds and policies."""
     st.subheader("5 · Budget")
-    _epochs()
+    if form.task == "segment":
+        _length("How long the student learns, in steps", STEPS, _steps_told())
+    else:
+        epochs = f"{draft.answer('schedule.epochs', 60)} epochs."
+        _length("How long the student learns, in epochs", BUDGETS, epochs)
     form.mark("schedule")
     baseline = st.toggle(
         "Also train the student alone",
@@ -49,28 +64,35 @@ def budget(form: Form) -> None:
         _axes(form)
 
 
-def _epochs() -> None:
-    now = next(
-        (n for n, c in BUDGETS.items() if c["schedule.epochs"] == draft.answer("schedule.epochs")),
-        None,
-    )
-    chosen = st.segmented_control(
-        "How long the student learns, in epochs",
-        list(BUDGETS),
-        key=draft.key_for("guided.budget", now),
-    )
+def _length(label: str, budgets: Mapping[str, Budget], told: str) -> None:
+    now = next((name for name, budget in budgets.items() if _is_set(budget)), None)
+    key = draft.key_for(f"guided.budget.{now}", now)  # Expert may change it from elsewhere
+    chosen = st.segmented_control(label, list(budgets), key=key)
     if chosen and chosen != now:
-        draft.put_many(BUDGETS[chosen])
+        draft.put_many(budgets[chosen])
         st.rerun()
     if now is None:
-        st.caption(f"{draft.answer('schedule.epochs', 60)} epochs.")
+        st.caption(told)
+
+
+def _is_set(budget: Budget) -> bool:
+    names = ("schedule.epochs", "schedule.steps")
+    return all(draft.answer(name) == budget[name] for name in names if name in budget)
+
+
+def _steps_told() -> str:
+    epochs, steps = draft.answer("schedule.epochs", 60), draft.answer("schedule.steps", 0)
+    if not steps:
+        return f"{epochs} epochs; in each, every labelled picture is shown once."
+    return f"{epochs} epochs of {steps} steps: {epochs * steps:,} steps."
 
 
 def _settings(form: Form) -> None:
     schema = RunSpec.model_json_schema()
     schedule = schema["$defs"]["Schedule"]["properties"]
+    wanted = [name for name in schedule if name not in IDLE[form.task]]
     with st.expander("Schedule", icon=":material/tune:", key="knobs_schedule"):
-        setting_knobs(schedule, schedule, form.mark, before="schedule.")
+        setting_knobs(schedule, wanted, form.mark, before="schedule.")
     with st.expander("Run", icon=":material/tune:", key="knobs_run"):
         setting_knobs(schema["properties"], RUN_SETTINGS, form.mark)
 

@@ -13,16 +13,9 @@ from typing import Any
 import streamlit as st
 
 from engine.api import Preset, RunSpec, SpecError, Studio, read_spec
+from pages.parts.distill.defaults import DEFAULTS, Task
 
 PARTS = ("teacher", "distiller", "policy")  # what a method may need
-FALLBACK: Mapping[str, Any] = {
-    "data": {"name": "shapes", "knobs": {}},
-    "teacher": {"name": "resnet14", "knobs": {}, "weights": "none"},
-    "student": {"name": "resnet8", "knobs": {}, "weights": "none"},
-    "method": {"name": "alone", "knobs": {}},
-    "distiller": {"name": "at", "knobs": {}},
-    "policy": {"name": "all", "knobs": {}},
-}
 ABOUT: Mapping[str, Any] = {
     "name": "",
     "preset": "",
@@ -34,7 +27,18 @@ ABOUT: Mapping[str, Any] = {
     "teacher_schedule": {},  # of a preset's teacher, but for its epochs; empty: as the student's
     "settings": "",  # whose settings distiller and method have
     "settings_for": {},  # the choices that these were taken for
+    "taught_by": {},  # the method before the teacher was sent away
+    "other_tasks": {},  # task -> what was chosen for it
 }
+# What belongs to a task, of the spec and beside it; the rest is the same for all.
+OF_TASK = (
+    *("data", "teacher", "student", "method", "distiller", "policy", "schedule"),
+    *("evaluate_every", "save_every"),
+)
+ABOUT_TASK = (
+    *("preset", "policies", "extras", "teacher_epochs", "teacher_schedule"),
+    *("settings", "settings_for", "taught_by"),
+)
 
 
 def begin(found: Studio) -> None:
@@ -53,7 +57,8 @@ def begin(found: Studio) -> None:
 def refill(spec: Mapping[str, Any], about: Mapping[str, Any]) -> None:
     """Replace all answers; parts that the spec leaves out keep a sensible one for later."""
     given = {name: value for name, value in spec.items() if value is not None}
-    st.session_state["draft"] = copy.deepcopy({**FALLBACK, **given})
+    fallback = DEFAULTS[given.get("task", "classify")]
+    st.session_state["draft"] = copy.deepcopy({**fallback, **given})
     extras = [part for part in PARTS if part in given]
     st.session_state["draft_about"] = {**ABOUT, "extras": extras, **about}
     st.session_state["draft_turn"] = st.session_state.get("draft_turn", 0) + 1
@@ -72,6 +77,29 @@ def take_preset(preset: Preset) -> None:
         about["teacher_epochs"] = teacher.schedule.epochs
         about["teacher_schedule"] = teacher.schedule.model_dump(mode="json", exclude={"epochs"})
     refill(taught.model_dump(mode="json"), about)
+
+
+def task() -> Task:
+    """What the student shall do."""
+    found: Task = answer("task", "classify")
+    return found
+
+
+def choose_task(chosen: Task) -> None:
+    """Another goal; what was chosen for this one is there again when it is taken up again."""
+    now, before = st.session_state["draft"], task()
+    others = dict(about("other_tasks"))
+    others[before] = {
+        "spec": {name: now[name] for name in OF_TASK if name in now},
+        "about": {name: about(name) for name in ABOUT_TASK},
+    }
+    then = others.pop(chosen, {"spec": {}, "about": {}})
+    shared = {name: value for name, value in now.items() if name not in OF_TASK}
+    besides = {name: about(name) for name in ABOUT if name not in ABOUT_TASK}
+    refill(
+        {**shared, **then["spec"], "task": chosen},
+        {**besides, **then["about"], "other_tasks": others},
+    )
 
 
 def taught_spec(preset: Preset, distiller: str = "") -> RunSpec:

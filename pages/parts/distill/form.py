@@ -14,6 +14,7 @@ from pages.parts.door import sentence_of
 
 Entry = Mapping[str, Any]
 Ask = Callable[[Mapping[str, Any]], JobState]
+OF_ONE_TASK = ("nets", "datasets", "methods")  # the other kinds are used by methods alone
 TRAIN = "none"  # a teacher without weights is trained first
 
 
@@ -22,12 +23,22 @@ class Form:
 
     def __init__(self, found: Studio, catalogue: Mapping[str, list[Entry]]) -> None:
         self.found = found
+        self.task = draft.task()
         self.entries = {
-            kind: {entry["name"]: entry for entry in entries} for kind, entries in catalogue.items()
+            kind: {entry["name"]: entry for entry in entries if self._fits(kind, entry)}
+            for kind, entries in catalogue.items()
         }
         self.slots: dict[str, Any] = {}
         self.told: set[str] = set()  # faults that a part of the page shows itself
         self.asked: dict[str, tuple[Ask, Mapping[str, Any]]] = {}
+        self.is_new_teacher = False  # chosen in this script run
+        self.is_outdated = False  # a choice has changed what was drawn before it
+
+    def _fits(self, kind: str, entry: Entry) -> bool:
+        """Whether a part is for the task of the form."""
+        if kind not in OF_ONE_TASK:
+            return True
+        return entry.get("facts", {}).get("task", "classify") in (self.task, "any")
 
     def ask(self, doing: str, ask: Ask, plain: Mapping[str, Any]) -> JobState:
         """Ask the job process for something; `wait_for_jobs` redraws the page with the answer."""
@@ -70,6 +81,11 @@ class Form:
         """What the chosen method can do without."""
         return tuple(self.method.get("facts", {}).get("may", ()))
 
+    @property
+    def teacher_may_know_others(self) -> bool:
+        """Whether the chosen method can be taught by a teacher of other classes."""
+        return self.method.get("facts", {}).get("teacher_classes") == "any"
+
     def plain(self) -> dict[str, Any]:
         return draft.plain_spec(self.needs)
 
@@ -91,8 +107,11 @@ class Form:
             draft.put(f"{path}.knobs", {})
             if path == "method":
                 draft.put_about("extras", [])
+                self.is_outdated = True
             if path in ("teacher", "student"):
-                draft.put(f"{path}.weights", "none")
+                draft.put(f"{path}.weights", TRAIN)
+            if path == "teacher":
+                self.is_new_teacher = True
         self.mark(path)
         return chosen
 

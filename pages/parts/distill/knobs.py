@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import streamlit as st
@@ -13,7 +14,14 @@ from pages.parts.distill import draft
 Schema = Mapping[str, Any]
 
 
-def part_knobs(part: str, name: str, schemas: Mapping[str, Schema], mark: Callable) -> None:  # type: ignore[type-arg]
+def part_knobs(
+    part: str,
+    name: str,
+    schemas: Mapping[str, Schema],
+    mark: Callable,  # type: ignore[type-arg]
+    *,
+    asked: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """The knobs of a chosen part; the draft keeps only those that differ from the default.
 
     Args:
@@ -21,12 +29,15 @@ def part_knobs(part: str, name: str, schemas: Mapping[str, Schema], mark: Callab
         name: which one is chosen, as in `at`.
         schemas: knob -> its schema.
         mark: called with a path, leaves room for what is wrong there.
+        asked: knob -> what it is called, where not all are asked for.
     """
     chosen = dict(draft.answer(f"{part}.knobs", {}))
-    for knob, schema, column in _in_columns(schemas):
+    wanted = {knob: schemas[knob] for knob in asked or schemas if knob in schemas}
+    for knob, schema, column in _in_columns(wanted):
         path = f"{part}.knobs.{knob}"
         with column:
-            value = knob_input(f"{path}@{name}", knob, schema, chosen.get(knob))
+            label = asked.get(knob, knob)
+            value = knob_input(f"{path}@{name}", label, schema, chosen.get(knob))
             mark(path)
         if value == schema.get("default"):
             chosen.pop(knob, None)

@@ -68,6 +68,9 @@ def _costs(value: Mapping[str, Any]) -> None:
     if teacher and student and student["multiply_adds"]:
         ratio = teacher["multiply_adds"] / student["multiply_adds"]
         st.markdown(f"The student needs **{times(ratio)} fewer computations**.")
+    if student:
+        _, height, width = student["input_shape"]
+        st.caption(f"Counted at {width} × {height} pixels.")
     data = value.get("data", {})
     if data.get("splits"):
         images = ", ".join(f"{count:,} {split}" for split, count in data["splits"].items())
@@ -96,6 +99,10 @@ def _estimated(form: Form, state: JobState) -> None:
         one, runs = state.value["seconds"], num_runs(form)
         whole = f"; {runs} runs ≈ {duration(runs * one)} at most" if runs > 1 else ""
         st.markdown(f":material/timer: One run takes **≈ {duration(one)}** here{whole}.")
+        phases = state.value.get("phases", {})
+        if len(phases) > 1:
+            parts = (f"{n.replace('_', ' ')} {duration(taken)}" for n, taken in phases.items())
+            st.caption(f"Training: {', '.join(parts)}; the rest is measuring.")
         memory, disk = state.value.get("memory_bytes"), state.value.get("disk_bytes")
         if memory and disk:
             st.caption(f"Memory {size(memory)} · disk {size(disk)} a run")

@@ -6,6 +6,7 @@ import streamlit as st
 
 from engine.api import RunSpec, Studio
 from pages.parts.distill import draft
+from pages.parts.distill.look_alike import SPIRIT, short_name
 from pages.parts.distill.start_from import preset_differences
 
 
@@ -35,4 +36,6 @@ def default_name(spec: RunSpec | None) -> str:
         return "Distillation"
     pair = f"{spec.teacher.name} → {spec.student.name}" if spec.teacher else spec.student.name
     how = spec.distiller.name.upper() if spec.distiller else spec.method.name
+    if spec.method.name == SPIRIT:
+        how = short_name(spec.method.knobs)
     return f"{pair} · {how}"

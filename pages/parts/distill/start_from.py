@@ -7,6 +7,7 @@ import streamlit as st
 from engine.api import Preset, RunSpec, SpecError, Studio, parse_spec
 from pages.charts.compare import differences
 from pages.parts.distill import draft
+from pages.parts.distill.defaults import GOALS
 from pages.parts.door import sentence
 
 
@@ -15,6 +16,11 @@ def fill(found: Studio) -> None:
     draft.begin(found)
     if text := st.session_state.pop("distill_import", ""):
         draft.refill(parse_spec(text).model_dump(mode="json"), {})
+    task = st.query_params.get("goal", "")
+    if task in GOALS:
+        if task != draft.task():
+            draft.choose_task(task)
+        del st.query_params["goal"]
     name = st.query_params.get("preset", "")
     presets = {preset.name: preset for preset in found.presets()}
     if name in presets:
@@ -26,21 +32,24 @@ def fill(found: Studio) -> None:
 
 
 def goal(found: Studio) -> None:
-    """Choose a preset, take a spec, or begin anew."""
+    """Choose a task and a preset for it, take a spec, or begin anew."""
     st.subheader("1 · Goal")
-    presets = {preset.name: preset for preset in found.presets()}
+    _task()
+    presets = {
+        preset.name: preset for preset in found.presets() if _task_of(preset) == draft.task()
+    }
     chosen = st.selectbox(
         "Start from",
         ["", *presets],
         format_func=lambda name: presets[name].title if name else "My own settings",
         key=draft.key_for("about.preset", _of_form(presets)),
-        help="Type a part of a name to find it: a net, a data set, SAKD, RepDistiller.",
+        help="Type a part of a name to find it: a net, a data set, SAKD, RepDistiller, spirit.",
     )
     with st.container(horizontal=True):
         with st.popover("Import", icon=":material/upload:"):
             _import()
         if st.button("Reset", icon=":material/restart_alt:", help="Back to the preset's settings"):
-            _take(presets.get(chosen) or next(iter(presets.values()), None))
+            _take(presets.get(chosen) or _first(presets))
     if chosen != draft.about("preset"):
         if chosen:
             _take(presets[chosen])
@@ -50,6 +59,30 @@ def goal(found: Studio) -> None:
             st.markdown(presets[chosen].note)
             if presets[chosen].source:
                 st.caption(f"Source: {presets[chosen].source}.")
+
+
+def _task() -> None:
+    chosen = st.segmented_control(
+        "What the student shall do",
+        list(GOALS),
+        format_func=lambda task: GOALS[task],
+        key=draft.key_for("task", draft.task()),
+        required=True,
+        help="Classify: say what a picture shows. Segment: say what each of its pixels shows, from"
+        " a few pictures with masks. Going back and forth loses nothing.",
+    )
+    if chosen and chosen != draft.task():
+        draft.choose_task(chosen)
+        st.rerun()
+
+
+def _task_of(preset: Preset) -> str:
+    return str(preset.base.get("task", "classify"))
+
+
+def _first(presets: dict[str, Preset]) -> Preset | None:
+    """What a form begins with: for pictures the first preset, for scenes the page's own."""
+    return next(iter(presets.values()), None) if draft.task() == "classify" else None
 
 
 def preset_differences(found: Studio, spec: RunSpec) -> None:
@@ -76,7 +109,7 @@ def _of_form(presets: dict[str, Preset]) -> str:
 
 def _take(preset: Preset | None) -> None:
     if preset is None:
-        draft.refill({}, {})
+        draft.refill({"task": draft.task()}, {})
     else:
         draft.take_preset(preset)
     st.rerun()

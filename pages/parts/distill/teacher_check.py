@@ -15,6 +15,7 @@ from pages.parts.door import sentence_of
 
 CHANCE = 1.5  # times what guessing gets right: below it a teacher knows nothing of the data
 COUNTS = ("matched", "missing", "unexpected", "wrong_shape")
+MOST_NAMED = 12  # classes
 ASKED = "teacher_check"  # in the session: what was asked, and for which teacher it holds
 
 
@@ -27,7 +28,7 @@ def teacher_check(form: Form) -> None:
             "Check this teacher",
             icon=":material/fact_check:",
             help="Compares the weights with the net, finds the settings that they were made with,"
-            " and measures the teacher on the chosen data.",
+            " and measures the teacher on the chosen data, where it knows these classes.",
         ):
             st.session_state[ASKED] = {"spec": teacher, "holds_for": teacher, "changed": None}
             st.rerun()
@@ -50,7 +51,7 @@ def _spec_of_teacher() -> dict[str, Any]:
     """A spec of what the report depends on, so that it outlives other changes of the form."""
     teacher = dict(draft.answer("teacher"))
     student = {"name": teacher["name"]}
-    spec = {"data": draft.answer("data"), "seed": draft.answer("seed", 0)}
+    spec = {"data": draft.answer("data"), "seed": draft.answer("seed", 0), "task": draft.task()}
     return {**spec, "teacher": teacher, "student": student, "method": {"name": "alone"}}
 
 
@@ -79,12 +80,23 @@ def _failed(form: Form, state: JobState) -> None:
 
 
 def _report(form: Form, value: Mapping[str, Any], changed: Mapping[str, Any]) -> None:
-    right = value["figures"]["accuracy"]
-    st.markdown(
-        f":material/fact_check: The teacher gets **{percent(right)}** of the"
-        f" {value['samples']:,} {value['split']} images right."
-    )
-    if right < CHANCE * _chance(form):
+    figures = value["figures"]
+    if "accuracy" in figures:
+        right, enough = figures["accuracy"], CHANCE * _chance(form)
+        told = (
+            f"The teacher gets **{percent(right)}** of the {value['samples']:,} {value['split']}"
+            " images right."
+        )
+    elif "miou" in figures:
+        right, enough = figures["miou"], _chance(form)
+        told = (
+            f"The teacher's areas cover the true ones by **{percent(right)}** (mean overlap, mIoU)"
+            f" on the {value['samples']:,} {value['split']} images."
+        )
+    else:
+        right, enough, told = 1.0, 0.0, _of_other_classes(form, value["classes"])
+    st.markdown(f":material/fact_check: {told}")
+    if right < enough:
         st.warning(
             "That is no better than guessing. Are these weights for this data, its order of"
             " classes and its normalisation?",
@@ -103,6 +115,14 @@ def _report(form: Form, value: Mapping[str, Any], changed: Mapping[str, Any]) ->
     st.caption(f"Weights: {' · '.join(counts)}.")
     with st.expander(f"All {len(report['rows'])} weights", icon=":material/list:", key="weights"):
         st.dataframe(_rows(report["rows"]), hide_index=True, alt="Weights of net and file")
+
+
+def _of_other_classes(form: Form, classes: Sequence[str]) -> str:
+    shown = ", ".join(classes[:MOST_NAMED]) + (", …" if classes[MOST_NAMED:] else "")
+    told = f"The teacher knows **{len(classes)} other classes** ({shown})"
+    if form.teacher_may_know_others:
+        return f"{told}; its front is what is taught. So no accuracy is measured."
+    return f"{told}. This method needs a teacher of the data's own classes."
 
 
 def _chance(form: Form) -> float:
