@@ -71,7 +71,7 @@ def headlines(methods: Sequence[Method], baseline: int, threshold: float) -> lis
         ),
         Bars(
             "Computations",
-            "% of the teacher's multiply-adds",
+            "% of the teacher's",
             costs,
             100 * FLOPS_RATIO if teacher else None,
             "Lower is cheaper; all students of one design need the same.",

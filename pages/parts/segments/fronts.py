@@ -42,8 +42,9 @@ def fronts(found: Studio, card: RunCard, view: RunView, turn: Turn) -> None:
     )
     teacher, student = _maps(told["path"], 0 if channel == MEAN else 1 + channels.index(channel))
     end = scale_end(teacher, student)
-    state = found.scenes(card.id, told["split"], told["rows"])
-    files = state.value if state.status == "done" else {}
+    files = turn.ask("Finding the images", found.scenes, card.id, told["split"], told["rows"]) or {}
+    if not turn.is_open:
+        return
     table = ramp(colours().sequential)
     for nth, (row, place) in enumerate(zip(told["rows"], st.columns(2) * 2, strict=False)):
         path = files.get(str(row), {}).get("image", "")
