@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from engine.api import Studio, Summary
+from engine.api import Summary
 from pages.charts.table import title
 from pages.parts import site
-from pages.parts.demo import demo_button
 from pages.parts.door import open_run, open_studio
 from pages.parts.look.answers import answers
+from pages.parts.look.empty import empty, no_scenes_yet
 from pages.parts.look.scenes import scenes
 
 NOTHING_YET = ("queued", "preparing", "unreadable")
@@ -24,7 +24,7 @@ def main() -> None:
     run_id = st.query_params.get("run", "") or (runs[0].id if runs else "")
     st.title("Look")
     if not run_id:
-        _empty(found)
+        empty(found)
         return
     card = open_run(found, run_id)
     _choose(runs, card.id)
@@ -34,20 +34,12 @@ def main() -> None:
         )
         return
     DRAWS[card.spec.task](found, card, found.view(card.id))
+    no_scenes_yet(found, runs)
 
 
 def has_begun(run: Summary) -> bool:
     """Whether a net of this run can have been saved."""
     return run.status not in NOTHING_YET and (run.status == "finished" or run.progress > 0)
-
-
-def _empty(found: Studio) -> None:
-    st.info("There is no trained net to look at yet.", icon=":material/visibility:")
-    st.markdown(
-        "Here you see, picture by picture, what a net says: the classes that it finds, where it is"
-        " wrong, and how another net does on the same picture."
-    )
-    demo_button(found, "Run the demo")
 
 
 def _choose(runs: Sequence[Summary], run_id: str) -> None:

@@ -15,7 +15,7 @@ from engine.runs.disk import replace_file
 
 SHOWN_SIDE = 1024  # pixels, the longer side of a picture as it is shown
 STEP = 8  # pixels, of which the sides that a net sees are multiples
-LEAST_SIDE = 32
+LEAST_SIDE = 16
 MOST_RATIO = 4.0  # of the longer to the shorter side; beyond it the middle is kept
 
 Size = tuple[int, int]  # width, height

@@ -246,12 +246,13 @@ def _figures(
             for name in ("A", "B")
         }
         alt = "Overlap of each class in this picture, in per cent"
-        st.dataframe(rows, hide_index=True, column_config=bars, alt=alt)
+        st.dataframe(rows, hide_index=True, column_config=bars, height="content", alt=alt)
     with right:
         st.markdown(f"**All {one['images']} {split} pictures**", help=IOU)
-        for letter, told in (("A", one), ("B", other)):
-            if told.get("miou") is not None:
-                st.metric(f"{letter}: mean overlap (mIoU)", percent(told["miou"]))
+        with st.container(horizontal=True):
+            for letter, told in (("A", one), ("B", other)):
+                if told.get("miou") is not None:
+                    st.metric(f"{letter}: mean overlap (mIoU)", percent(told["miou"]))
 
 
 def _mean_words(shares: Sequence[float | None] | None) -> str:

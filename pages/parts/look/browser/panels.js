@@ -17,6 +17,8 @@ const make = (tag, props = {}, ...inside) => {
   return node
 }
 
+const POINT = 'Point at a picture to read the classes there.'
+
 class Panels {
   // [role, caption, note] of each panel.
   wanted() {
@@ -166,7 +168,7 @@ class Panels {
 
   leave() {
     this.hint.style.display = 'none'
-    this.says.textContent = this.data.layers.length ? 'Point at a picture to read the classes there.' : ''
+    this.says.textContent = POINT
     for (const dot of this.panels.querySelectorAll('.dot')) dot.style.display = 'none'
   }
 

@@ -13,11 +13,12 @@ class View extends Panels {
     this.observer = new ResizeObserver(() => this.later())
     this.observer.observe(root)
     this.hint = make('div', { class: 'hint' })
-    this.says = make('div', { class: 'says' })
+    this.says = make('div', { class: 'says' }, POINT)
     this.bar = make('div')
+    this.tools = make('div', { class: 'tools' })
     this.panels = make('div', { class: 'panels' })
     this.under = make('div')
-    root.replaceChildren(this.bar, this.panels, this.says, this.under, this.hint)
+    root.replaceChildren(this.bar, this.tools, this.panels, this.says, this.under, this.hint)
   }
 
   listen() {
@@ -124,7 +125,8 @@ class View extends Panels {
       make('div', { class: 'row first' },
         make('div', { class: 'group', role: 'group', 'aria-label': 'Layout' }, ...modes),
         make('div', { class: 'group turn' }, turn(-1, '‹', 'Previous picture (left arrow)', 1), this.place,
-          turn(1, '›', 'Next picture (right arrow)', this.data.count))),
+          turn(1, '›', 'Next picture (right arrow)', this.data.count))))
+    this.tools.replaceChildren(
       make('div', { class: 'row' },
         make('label', { class: 'box' }, 'Masks', shades),
         toggle('outline', 'Outlines', 'Only the borders between classes'),
@@ -155,10 +157,10 @@ class View extends Panels {
       const shown = kept.off[list.key]
       const turn = (on) => { shown.fill(on); this.controls(); this.draw() }
       const chip = (label) => {
-        const score = n === 0 && scores?.[label] != null ? ` ${Math.round(scores[label] * 100)}` : ''
+        const score = n === 0 && scores?.[label] != null ? ` ${Math.round(scores[label] * 100)} %` : ''
         const [r, g, b] = list.palette[label]
         return make('button', { type: 'button', 'data-id': `chip-${n}-${label}`, 'aria-pressed': String(shown[label]),
-          title: score ? `${list.classes[label]}: overlap${score} % in this picture` : list.classes[label],
+          title: score ? `${list.classes[label]}: overlap of A${score} in this picture` : list.classes[label],
           onclick: () => { shown[label] = !shown[label]; this.controls(); this.draw() } },
         make('span', { class: 'swatch', style: `background: rgb(${r}, ${g}, ${b})` }), `${list.classes[label]}${score}`)
       }
