@@ -10,6 +10,7 @@ import torch
 
 from engine.data.file_split import TAIL, refuse
 from engine.data.folder_layout import pictures_below
+from engine.data.mask_layout import IMAGES
 from engine.errors import DataError
 
 WHERE = "data.knobs.proximity"
@@ -36,6 +37,7 @@ def find_proximity(
             hint="Name a folder of plain images, or none.",
             where=WHERE,
         )
+    files = _without_masks(folder, files)
     known = {_mark(file) for file in own}
     kept = [file for file in files if _mark(file) not in known]
     if not kept:
@@ -54,6 +56,16 @@ def find_proximity(
             " drawn_by chooses others"
         )
     return taken, notes
+
+
+def _without_masks(folder: Path, files: list[Path]) -> list[Path]:
+    """Of a labelled set such as KITTI's the pictures only: those in folders named for them."""
+    named = [
+        file
+        for file in files
+        if any(part.lower() in IMAGES for part in file.relative_to(folder).parts[:-1])
+    ]
+    return named or files
 
 
 def chosen_rows(available: int, count: int, drawn_by: int) -> list[int]:

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from engine.data.batch import DATASETS, VOID, Augment, DataSet
 from engine.data.class_list import ClassList, numbered, read_classes
+from engine.data.listed_layout import listed_layout, without_withheld
 from engine.data.mask_files import Size, check_files, highest_value, read_images, read_pairs
 from engine.data.mask_layout import LAYOUT, Pairs, find_layout
 from engine.data.mask_split import MaskTensorSplit
@@ -111,7 +112,7 @@ def segmentation_folder(
     decoded, and all bad files found, before training starts.
     """
     folder = _found(root, path, "path")
-    layout = find_layout(folder)
+    layout = without_withheld(listed_layout(folder) or find_layout(folder))
     listed = dict(layout.splits)
     sizes = {size for pairs in listed.values() for size in check_files(pairs)}
     size = _chosen_size((width, height), sizes)

@@ -11,7 +11,7 @@ import streamlit as st
 from pages.charts.words import amount
 from pages.parts.distill import draft
 
-SHOWN_WIDTH = 168  # pixels on the page
+SHOWN_WIDTH = 152  # pixels on the page
 SQUARE = (
     "<svg xmlns='http://www.w3.org/2000/svg' width='16' height='16'>"
     "<rect width='16' height='16' rx='3' fill='{}' stroke='#808080'/></svg>"
