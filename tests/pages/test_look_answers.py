@@ -83,7 +83,7 @@ def test_the_page_tells_how_often_the_nets_are_right_and_with_which_weights(
 ) -> None:
     said = told(opened(open_page, taught))
     assert "The student gets **80.0 %** of 60 test images right, the teacher **85.0 %**" in said
-    assert "Weights of epoch 10, the last and best ones" in said
+    assert "Weights of epoch 10 (last and best)" in said
     assert "gives its answer 60.0 % and is right 80.0 %" in said
     assert "The nets know only their 10 classes" in said
 
@@ -249,9 +249,9 @@ def test_the_best_weights_can_be_asked(workspace, open_page, drawn, cards, monke
     keep_answers(run, at=best)
     monkeypatch.setattr(Studio, "saved_weights", lambda *_: {"best": best, "last": END})
     app = opened(open_page, run)
-    assert "Weights of epoch 10, the last ones" in told(app)
+    assert "Weights of epoch 10 (last)" in told(app)
     app.segmented_control(key="answers_weights").set_value("best").run()
-    assert not app.exception and "Weights of epoch 7, the best ones" in told(app)
+    assert not app.exception and "Weights of epoch 7 (best)" in told(app)
 
 
 def test_own_pictures_get_the_answers_of_both_nets(

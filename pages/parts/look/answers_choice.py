@@ -72,13 +72,13 @@ def weights_of(found: Studio, card: RunCard, view: RunView) -> Weights | None:
 
 
 def weights_words(found: Studio, card: RunCard, view: RunView, at: At) -> str:
-    """As in `Weights of epoch 9, the last ones`."""
+    """As in `Weights of epoch 9 (last)`."""
     saved = _saved(found, card, view)
     words = f"Weights of epoch {epoch_words(view, at)}"
     names = [which for which in ("last", "best") if saved.get(which) == at]
     if card.status not in OVER:
         return f"{words}; training goes on"
-    return f"{words}, the {' and '.join(names)} ones" if names else words
+    return f"{words} ({' and '.join(names)})" if names else words
 
 
 def epoch_words(view: RunView, at: At) -> str:
