@@ -1,0 +1,250 @@
+"""The page Look of a segmentation run; the comparison itself is tested in a browser."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from engine.api import Studio
+from engine.events import CheckpointSaved, Evaluated, PhaseBegan, RunEnded, RunQueued, RunStarted
+from engine.runs.folder import Meta, RunFolder, Workspace
+from engine.runs.job_process import JobProcess, JobState
+from engine.spec import Choice, NetChoice, RunSpec, Schedule
+from pages.parts.look.scene_view import Scene, _plain
+from tests.pages.canned import BEGAN
+
+CLASSES = ["road", "sidewalk", "building", "vegetation", "sky", "car", "person"]
+OTHERS = ["sky", "ground", "boat"]
+PALETTE = [[20 * n, 250 - 30 * n, 90] for n in range(7)]
+PICTURES, TALL, WIDE = 20, 6, 12
+END = (0, 3, 0)
+
+
+@pytest.fixture(autouse=True)
+def no_job_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(JobProcess, "ask", lambda *_args, **_more: JobState("waiting"))
+
+
+def add_scenes(
+    workspace: Workspace, name: str, *, is_taught: bool = True, **knobs: Any
+) -> RunFolder:
+    taught = NetChoice(name="bottleneck128", weights="shipped:street_bottleneck128")
+    spec = RunSpec(
+        task="segment",
+        data=Choice(name="street_scenes", knobs=knobs),
+        teacher=taught if is_taught else None,
+        student=NetChoice(name="ds128"),
+        method=Choice(name="spirit" if is_taught else "alone"),
+        schedule=Schedule(epochs=3, steps=2, batch=4, optimizer="adam"),
+        threads=1,
+        device="cpu",
+    )
+    folder = workspace.create(spec, Meta(name=name, role="student", created=BEGAN))
+    phase = PhaseBegan(
+        at=(0, 0, 0), phase="train", epochs=3, steps=2, phases=("train",), total_steps=6
+    )
+    told = [
+        Evaluated(
+            at=END, net="student", weights="last", split=split, figures={"miou": 0.4}, samples=9
+        )
+        for split in ("validation", "test")
+    ]
+    saved = CheckpointSaved(position=END, which="last")
+    ended = RunEnded(time=BEGAN + 9, status="finished", message="", hint="")
+    folder.log.append([RunQueued(time=BEGAN), RunStarted(time=BEGAN), phase, *told, saved, ended])
+    folder.write_environment({"classes": CLASSES, "data set": "one"})
+    return folder
+
+
+@pytest.fixture
+def run(workspace: Workspace) -> RunFolder:
+    return add_scenes(workspace, "Taught")
+
+
+@pytest.fixture
+def asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> list[tuple[str, list[int], list[Any]]]:
+    """All jobs are done at once; what was asked for."""
+    image, mask = tmp_path / "one.png", tmp_path / "one.mask"
+    Image.new("RGB", (WIDE, TALL)).save(image)
+    mask.write_bytes(zlib.compress(np.zeros((TALL, WIDE), np.uint8).tobytes()))
+    questions: list[tuple[str, list[int], list[Any]]] = []
+
+    def classes_of(net: Any) -> tuple[list[str], bool]:
+        return (OTHERS, False) if net[1] == "teacher" else (CLASSES, True)
+
+    def overlaps(_: object, _run: str, split: str, net: Any) -> JobState:
+        classes, is_same = classes_of(net)
+        value: dict[str, Any] = {"images": PICTURES, "classes": classes, "is_same": is_same}
+        if is_same:
+            # The last picture is the worst; only even ones show a person.
+            shares = [[1 - n / 40] * 6 + [None if n % 2 else 1 - n / 40] for n in range(PICTURES)]
+            value |= {"image_iou": shares, "class_iou": shares[0], "miou": 0.614}
+        return JobState("done", value)
+
+    def masks(_: object, _run: str, split: str, rows: list[int], nets: list[Any]) -> JobState:
+        questions.append((split, list(rows), list(nets)))
+        known = [classes_of(net) for net in nets]
+        one = {"image": str(image), "truth": str(mask), "masks": [str(mask)] * len(nets)}
+        one |= {"iou": [[0.25] * 7 if is_same else None for _, is_same in known]}
+        told = [{"classes": classes, "is_same": is_same} for classes, is_same in known]
+        value = {"size": [TALL, WIDE], "classes": CLASSES, "palette": PALETTE, "nets": told}
+        return JobState("done", {**value, "scenes": {str(row): one for row in rows}})
+
+    monkeypatch.setattr(Studio, "look_overlaps", overlaps)
+    monkeypatch.setattr(Studio, "look_masks", masks)
+    return questions
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Scene]:
+    """What the comparison was asked to show."""
+    found: list[Scene] = []
+    monkeypatch.setattr(
+        "pages.parts.look.viewer.scene_view", lambda scene, **_more: found.append(scene)
+    )
+    return found
+
+
+def opened(open_page: Any, **query: str) -> AppTest:
+    app = open_page("look", **query)
+    assert not app.exception
+    return app
+
+
+def told(app: AppTest) -> str:
+    kinds = (*app.main.markdown, *app.main.caption, *app.main.info, *app.main.warning)
+    return "\n".join(str(one.value) for one in kinds)
+
+
+def test_an_empty_workspace_says_what_the_page_is_for(open_page: Any, workspace: Workspace) -> None:
+    app = opened(open_page)
+    assert "no trained net to look at yet" in told(app)
+    assert any("demo" in one.label for one in app.main.button)
+
+
+def test_a_run_without_saved_weights_says_when_there_will_be_some(
+    open_page: Any, workspace: Workspace
+) -> None:
+    folder = add_scenes(workspace, "Early")
+    folder.log.path.write_text("")
+    folder.log.append([RunQueued(time=BEGAN), RunStarted(time=BEGAN)])
+    assert "once the student's first weights are saved" in told(opened(open_page, run=folder.id))
+
+
+def test_the_page_waits_for_no_job(open_page: Any, run: RunFolder) -> None:
+    app = opened(open_page, run=run.id)
+    assert [one.label for one in app.status] == ["Measuring the overlap of every picture"]
+
+
+def test_the_worst_picture_is_first_and_says_which_weights(
+    open_page: Any, run: RunFolder, asked: list[Any], drawn: list[Scene]
+) -> None:
+    app = opened(open_page, run=run.id)
+    (scene,) = drawn
+    assert asked[0][:2] == ("test", [*range(19, 3, -1)])
+    assert (scene.place, scene.count, scene.name) == (1, PICTURES, f"{run.id}-test-19")
+    assert "Weights of epoch 3" in told(app)
+    assert scene.words == "Picture 1 of 20, A overlaps the truth by 25 %"
+
+
+def test_the_pictures_after_those_shown_are_asked_for_too(
+    open_page: Any, run: RunFolder, asked: list[Any], drawn: list[Scene]
+) -> None:
+    opened(open_page, run=run.id)
+    assert [rows for _, rows, _ in asked] == [[*range(19, 3, -1)], [3, 2, 1, 0]]
+
+
+def test_the_place_is_in_the_address_and_kept_within_bounds(
+    open_page: Any, run: RunFolder, asked: list[Any], drawn: list[Scene]
+) -> None:
+    for text, place in (("12", 12), ("0", 1), ("99", 20), ("-3", 1), ("x", 1), ("9" * 30, 1)):
+        opened(open_page, run=run.id, look_at=text)
+        assert drawn[-1].place == place
+
+
+def test_a_class_leaves_the_pictures_that_show_it(
+    open_page: Any, run: RunFolder, asked: list[Any], drawn: list[Scene]
+) -> None:
+    app = opened(open_page, run=run.id, look_at="3")
+    app.selectbox(key="look_class").set_value(6).run()
+    assert not app.exception
+    assert (drawn[-1].place, drawn[-1].count) == (1, 10)
+
+
+def test_a_teacher_of_other_classes_has_its_own_colours_and_no_overlap(
+    open_page: Any, run: RunFolder, asked: list[Any], drawn: list[Scene]
+) -> None:
+    app = opened(open_page, run=run.id)
+    truth, first, second = drawn[-1].layers
+    assert (truth.role, first.role, second.role) == ("truth", "first", "second")
+    assert second.classes == OTHERS and not second.is_same and second.scores == ()
+    assert tuple(second.palette[0]) == tuple(truth.palette[CLASSES.index("sky")])
+    assert "B knows other classes (sky, ground, boat)" in told(app)
+    assert "gap" not in app.selectbox(key="look_order").options
+    assert len(app.main.metric) == 1
+
+
+def test_runs_of_the_same_pictures_can_be_seen_beside_it(
+    open_page: Any, workspace: Workspace, run: RunFolder, asked: list[Any], drawn: list[Scene]
+) -> None:
+    alone = add_scenes(workspace, "Alone", is_taught=False, num_target=2)
+    elsewhere = add_scenes(workspace, "Elsewhere", is_taught=False)
+    elsewhere.write_environment({"classes": OTHERS, "data set": "two"})
+    app = opened(open_page, run=run.id, look_beside=alone.id)
+    assert app.selectbox(key="look_beside").options == ["Alone", "Its teacher", "No other net"]
+    assert asked[0][2] == [(run.id, "student", END), (alone.id, "student", END)]
+    assert [layer.name for layer in drawn[-1].layers] == ["Truth", "A: student", "B"]
+    assert drawn[-1].layers[2].note == "Alone · 25 %"
+    app.selectbox(key="look_order").set_value("gap").run()
+    assert not app.exception
+    app.selectbox(key="look_beside").set_value("none").run()
+    assert [layer.role for layer in drawn[-1].layers] == ["truth", "first"]
+
+
+def test_one_picture_takes_the_page_a_moment(
+    open_page: Any, run: RunFolder, asked: list[Any], drawn: list[Scene]
+) -> None:
+    app = opened(open_page, run=run.id)
+    begun = time.process_time()
+    app.run()
+    spent = time.process_time() - begun
+    print(f"{1000 * spent:.0f} ms of processor time for the whole page")
+    assert spent < 1.0
+
+
+def test_own_pictures_ask_for_a_file_first(
+    open_page: Any, run: RunFolder, asked: list[Any], drawn: list[Scene]
+) -> None:
+    app = opened(open_page, run=run.id, look_pictures="My own")
+    assert "Drop pictures here" in told(app)
+    assert not asked and not drawn
+
+
+def test_the_run_is_chosen_in_the_box_too(
+    open_page: Any, workspace: Workspace, run: RunFolder, asked: list[Any], drawn: list[Scene]
+) -> None:
+    other = add_scenes(workspace, "Other", is_taught=False)
+    app = opened(open_page, run=run.id)
+    app.selectbox(key="look_run").set_value(other.id).run()
+    assert not app.exception
+    assert app.query_params["run"] in (other.id, [other.id])
+    assert drawn[-1].name.startswith(other.id)
+
+
+def test_a_picture_is_drawn_anew_only_where_something_changed(
+    open_page: Any, run: RunFolder, asked: list[Any], drawn: list[Scene]
+) -> None:
+    opened(open_page, run=run.id)
+    opened(open_page, run=run.id)
+    opened(open_page, run=run.id, look_at="2")
+    versions = [_plain(scene)["version"] for scene in drawn]
+    assert versions[0] == versions[1] != versions[2]
