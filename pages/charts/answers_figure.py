@@ -53,7 +53,8 @@ def confusion_figure(
     shared["yaxis"] |= {"range": [size - 0.5, -0.5]}
     shared["hovermode"], shared["showlegend"], shared["dragmode"] = "closest", False, False
     shared["margin"] = {"l": 8, "r": 8, "t": 8, "b": 8}
-    shades = colours.sequential[1:]
+    faintest = 1 if size <= MOST_NAMED else 3  # a tiny cell needs a stronger colour to be seen
+    shades = [colours.sequential[max(step, faintest)] for step in range(1, 10)]
     trace: dict[str, Any] = {
         "type": "heatmap",
         "x": list(range(size)),

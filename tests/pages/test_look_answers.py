@@ -132,8 +132,8 @@ def test_pairs_in_words_do_what_their_cells_do(open_page, taught, drawn, cards) 
     app = opened(open_page, taught)
     pairs = [one for one in app.main.button if str(one.key).startswith("answers_pair")]
     assert [one.label for one in pairs] == [
-        "shape 0 taken for shape 1: 6 (100.0 %)",
-        "shape 5 taken for shape 6: 6 (100.0 %)",
+        "shape 0 → shape 1: 6 (100.0\N{NO-BREAK SPACE}%)",
+        "shape 5 → shape 6: 6 (100.0\N{NO-BREAK SPACE}%)",
     ]
     pairs[1].click().run()
     assert not app.exception and drawn[-1][1] == [55, 45, 35, 25, 15, 5]
@@ -143,7 +143,7 @@ def test_the_answers_of_the_teacher_can_be_asked_for(open_page, taught, drawn, c
     app = opened(open_page, taught, answers_whose="Teacher")
     assert app.selectbox(key="answers_answer").label == "Answer of the teacher"
     labels = [one.label for one in app.main.button if str(one.key).startswith("answers_pair")]
-    assert "shape 0 taken for shape 2: 1 (16.7 %)" in labels
+    assert "shape 0 → shape 2: 1 (16.7\N{NO-BREAK SPACE}%)" in labels
 
 
 def test_choices_that_cannot_be_are_not_taken(open_page, taught, drawn, cards) -> None:

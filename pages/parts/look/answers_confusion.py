@@ -32,8 +32,8 @@ def confusions(told: Answers) -> str:
         )
         st.caption(
             "A row is what the images show, a column what the net says; right answers lie on the"
-            " diagonal. Darker or lighter steps stand for 0.5, 1, 2, 5, 10, 20 and 50 % of a row,"
-            " so that mistakes show. Click a cell to see its images below."
+            " diagonal. The steps of colour stand for 0.5, 1, 2, 5, 10, 20 and 50 % of a row, so"
+            " that mistakes show. Click a cell to see its images below."
         )
     with right:
         _list(pairs, told.classes)
@@ -72,21 +72,24 @@ def _whose(told: Answers) -> str:
 
 
 def _list(pairs: Sequence[Pair], names: Sequence[str]) -> None:
-    st.markdown(f"**Most often mixed up** (the first {MOST_PAIRS})")
+    st.markdown(f"**Most often mixed up** (at most {MOST_PAIRS})")
     if not pairs:
         st.caption("Nothing: every answer is right.")
     with st.container(gap=None):
         for pair in pairs:
             st.button(
-                f"{names[pair.truth]} taken for {names[pair.answer]}: {pair.count:,}"
-                f" ({100 * pair.share:.1f} %)",
+                f"{names[pair.truth]} → {names[pair.answer]}: {pair.count:,}"
+                f" ({100 * pair.share:.1f}\N{NO-BREAK SPACE}%)",
                 key=f"answers_pair_{pair.truth}_{pair.answer}",
                 type="tertiary",
                 on_click=take_cell,
                 args=([pair.truth, pair.answer],),
             )
     if pairs:
-        st.caption("Images, and their share of all images of the class.")
+        st.caption(
+            "What the images show → what the net says: how many, and their share of the class."
+            " Click a line to see them."
+        )
 
 
 def _worst(pairs: Sequence[Pair], names: Sequence[str]) -> str:
