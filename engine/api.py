@@ -28,6 +28,7 @@ from engine.runs import control
 from engine.runs.answers import Answers, Said, read_answers, saved_weights, share_done
 from engine.runs.choices import Choices, read_choices
 from engine.runs.control import Command
+from engine.runs.data_folders import require_folders
 from engine.runs.disk import replace_file
 from engine.runs.executors.process import ProcessExecutor
 from engine.runs.experiment import (
@@ -917,10 +918,12 @@ def plan_preset(preset: Preset, settings: Mapping[str, Any]) -> list[Planned]:
 
     Raises:
         SpecError: a setting is not allowed.
+        DataError: a folder that it names is not there.
         WeightsError: there is no file of the teacher's weights. Runs of a preset that need none
             would be over before a worker finds that out.
     """
     planned = preset.planned(settings)
+    require_folders(plan.spec for plan in planned)
     for teacher in filter(None, (plan.spec.teacher for plan in planned)):
         is_file = not teacher.weights.startswith(("run:", "shipped:"))
         if is_file and teacher.weights != "DEFAULT" and not Path(teacher.weights).is_file():

@@ -8,6 +8,7 @@ import pytest
 
 from engine.api import plan_preset
 from engine.assembly import check_parts
+from engine.runs.data_folders import KNOBS
 from engine.runs.presets import Preset, read_presets
 from engine.spec import parse_yaml
 
@@ -21,7 +22,9 @@ def test_every_run_of_a_table_can_be_built(
 ) -> None:
     (tmp_path / "weights.pth").touch()
     (preset,) = read_presets(path)
-    (tmp_path / preset.base["data"]["name"] / "train").mkdir(parents=True)
+    data = preset.base["data"]
+    for folder in (data["name"], *(data.get("knobs", {}).get(k, "") for k in KNOBS)):
+        (tmp_path / folder / "train").mkdir(parents=True, exist_ok=True)
     monkeypatch.setenv("DISTILL_DATA", str(tmp_path))
     planned = plan_preset(preset, {"teacher.weights": str(tmp_path / "weights.pth"), "seed": 1})
     assert {plan.spec.seed for plan in planned} == {1}

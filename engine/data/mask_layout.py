@@ -23,7 +23,7 @@ LABEL_IDS = "_labelIds"  # what the masks of Cityscapes end with
 SPLITS = {**SPLIT_NAMES, "training": "train", "testing": "test"}
 LAYOUT = (
     "Arrange it as train/images, train/masks, val/images, val/masks, and if you like test/...;"
-    " the layouts of CamVid, Cityscapes and KITTI are known too."
+    " the layouts of CamVid, Cityscapes, KITTI, VOC and Oxford-IIIT Pet are known too."
 )
 
 
