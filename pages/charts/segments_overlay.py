@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pages.charts.class_colours import class_palette
+
 Bytes = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
@@ -21,12 +23,6 @@ OPACITY = 0.6  # of a class's colour over the image
 EDGE = 0.45  # what remains of a colour where two classes meet
 GREY = 128
 
-# Paul Tol's "muted" (SRON/EPS/TN/09-002), for classes that nobody gave colours.
-_MUTED: tuple[Colour, ...] = (
-    *((51, 34, 136), (136, 204, 238), (204, 102, 119), (221, 204, 119), (17, 119, 51)),
-    *((170, 68, 153), (68, 170, 153), (136, 34, 85), (153, 153, 51), (221, 221, 221)),
-)
-
 
 def class_names(environment: Mapping[str, Any], count: int) -> list[str]:
     """The names that a run kept of its classes, else their numbers."""
@@ -34,14 +30,9 @@ def class_names(environment: Mapping[str, Any], count: int) -> list[str]:
     return known if len(known) == count else [f"class {label}" for label in range(count)]
 
 
-def class_colours(environment: Mapping[str, Any], count: int) -> list[Colour]:
-    """The colours that a run kept of its classes, else colours that can be told apart."""
-    known = environment.get("palette", ())
-    if len(known) == count:
-        return [(int(red), int(green), int(blue)) for red, green, blue in known]
-    darker = 1 - 0.35 * (np.arange(count) // len(_MUTED))
-    wheel = [np.array(_MUTED[label % len(_MUTED)]) * darker[label] for label in range(count)]
-    return [(int(red), int(green), int(blue)) for red, green, blue in wheel]
+def class_colours(environment: Mapping[str, Any], count: int) -> tuple[Colour, ...]:
+    """The colours that a run kept of its classes, where they stay apart; else others."""
+    return class_palette(environment.get("palette", ()), count)
 
 
 def tinted(image: Bytes | None, mask: Bytes, colours: Sequence[Colour]) -> Bytes:

@@ -124,7 +124,7 @@ def _strips(
     places = evenly(len(student.rows), SHOWN)
     rows = [int(student.rows[place]) for place in places]
     files = _files(found, card, split, rows, is_live=is_live)
-    colours = tuple(class_colours(card.environment, len(student.confusion)))
+    colours = class_colours(card.environment, len(student.confusion))
     names = class_names(card.environment, len(colours))
     columns = st.columns(2, gap="medium")
     for place, row, column in zip(places, rows, cycle(columns)):
