@@ -143,8 +143,8 @@ def _list_of(file: Path, rows: Sequence[Mapping[str, str]]) -> ClassList:
             f"{file} has two classes of one name: {', '.join(twice[:10])}.",
             hint="Give each class its own name.",
         )
-    if not 2 <= len(names) <= VOID:
-        raise DataError(f"{file} has {len(names)} classes; 2 to {VOID} can be told.", hint=HINT)
+    if not 2 <= len(names) < VOID:
+        raise DataError(f"{file} has {len(names)} classes; 2 to {VOID - 1} can be told.", hint=HINT)
     return ClassList(
         tuple(names), values, colours, tuple(palette) if len(palette) == len(names) else ()
     )

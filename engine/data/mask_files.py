@@ -189,7 +189,8 @@ def _by_value(values: NDArray[np.integer[Any]], classes: ClassList) -> Labels | 
         return _Fault(f"has the values {_few(strange)}", _told(sorted(classes.values)))
     table = np.zeros(max(present) + 1, dtype=np.uint8)
     table[present] = [known[value] for value in present]
-    return table[values]
+    found: Labels = table[values]
+    return found
 
 
 def _by_colour(colours: Labels, classes: ClassList) -> Labels | _Fault:

@@ -122,7 +122,8 @@ def segmentation_folder(
     if drawn_by < 0:
         drawn_by = seed_for(run_seed, "labelled")
     listed["train"] = _few(listed["train"], num_target, drawn_by)
-    others, other_notes = [], []
+    others: list[Path] = []
+    other_notes: list[str] = []
     if proximity:
         own = [mask for pairs in layout.splits.values() for mask in pairs.masks]
         own += [image for pairs in listed.values() for image in pairs.images]
@@ -227,7 +228,7 @@ def _check_memory(listed: Mapping[str, Pairs], others: int, size: Size, memory: 
 def _numbered(listed: Mapping[str, Pairs]) -> ClassList:
     """As many classes as the masks show."""
     count = 1 + highest_value([mask for pairs in listed.values() for mask in pairs.masks])
-    if count > VOID:
+    if count >= VOID:
         raise DataError(
             f"the masks have values up to {count - 1}, and no file lists the classes.",
             hint="Put a classes.csv beside the splits, one class a line: index,name,r,g,b,ignore",

@@ -85,7 +85,9 @@ def segmented(
             chosen = torch.isin(batch.index.cpu(), wanted)
             masks.append(predicted[chosen.to(predicted.device)].to("cpu", torch.uint8))
     total = reduce(add, counts)
-    figures = {**figures_of(total), "loss": loss / pixels}
+    figures = figures_of(total)
+    if pixels:
+        figures["loss"] = loss / pixels
     return Segmented(figures, total, wanted, torch.cat(masks))
 
 

@@ -63,7 +63,7 @@ def test_the_table_is_read_before_the_text(listed):
         ("name,r,g,b\nsky,1,2,3\nroad,1,2,3\n", r"class 2 \(road\) has an index or colour of another"),
         ("index,name\n0,sky\n0,road\n", r"class 2 \(road\) has an index or colour of another"),
         ("name\nsky\nsky\n", "two classes of one name: sky"),
-        ("name\nsky\n", "has 1 classes; 2 to 255"),
+        ("name\nsky\n", "has 1 classes; 2 to 254"),
     ],
 )
 def test_nonsense_is_refused_with_its_line(listed, text, told):

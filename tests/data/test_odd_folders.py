@@ -270,9 +270,9 @@ LISTS = {
     "one index twice": ("name,index\na,1\nb,1\n", "class 2 (b) has an index or colour"),
     "no name": ("name,index\na,0\n,1\n", "class 2 cannot be read"),
     "a word for a number": ("name,index\na,zero\nb,1\n", "class 1 cannot be read"),
-    "one class": ("name\nsky\n", "has 1 classes; 2 to 255"),
+    "one class": ("name\nsky\n", "has 1 classes; 2 to 254"),
     "nothing": ("", "has 0 classes"),
-    "too many": ("name\n" + "\n".join(f"c{n}" for n in range(256)), "has 256 classes"),
+    "too many": ("name\n" + "\n".join(f"c{n}" for n in range(255)), "has 255 classes"),
 }
 
 
@@ -309,8 +309,10 @@ def test_images_of_the_set_are_no_proximity(folder, tmp_path, picture, near, is_
         place = tmp_path / "copy"
     told = refused(folder, proximity=str(place))[0]
     assert "images of" in told and "are those of the set itself" in told
-    picture(place / "new.png")
     if is_copied:
+        picture(
+            place / {"train/images": "", "train": "images", "": "train/images"}[near] / "new.png"
+        )
         found = read(folder, proximity=str(place))
         assert len(found.proximity) == 1
         assert any("belong to the set; proximity leaves them out" in note for note in found.notes)
