@@ -63,9 +63,9 @@ def _imitation(view: RunView, who: str, split: str) -> str:
     if len(curve.value) < 2:
         return ""
     return (
-        f"The front of the {who} imitates the teacher's: on unseen images {curve.value[-1]:.2f} of"
-        f" the teacher's features is missing, {curve.value[0]:.2f} before the first epoch. Its"
-        " answers are learnt in later phases."
+        f"The front of the {who} imitates the teacher's: on unseen images its distance went from"
+        f" {curve.value[0]:.2f} to {curve.value[-1]:.2f} (0: a perfect copy). Its answers are"
+        " learnt in later phases."
     )
 
 

@@ -104,7 +104,7 @@ def test_the_narrator_tells_overlap() -> None:
 def test_while_the_front_imitates_the_narrator_tells_its_distance() -> None:
     view = measured([0.1, 0.1], "imitation", feature_distance=[1.0, 0.4])
     text = narrate(view)
-    assert "0.40 of the teacher's features is missing, 1.00 before" in text
+    assert "went from 1.00 to 0.40 (0: a perfect copy)" in text
     assert "overlap" not in text and "Every spot" not in text
 
 
