@@ -105,14 +105,12 @@ class Spirit(Method):
         self.nets = {"student": materials.student}
 
     def plan(self) -> tuple[Phase, ...]:
+        imitation, head, fine_tuning = self._epochs
         whole = self._materials.schedule.epochs
-        imitation, head = (
-            int(share * whole + 1e-9) for share in (self._imitation_share, self._head_share)
-        )
         made = (
             (self._imitation, imitation),
             (self._head, head),
-            (self._fine_tuning, whole - imitation - head),
+            (self._fine_tuning, fine_tuning),
         )
         if self._imitation_share and not imitation:
             raise SpecError(
@@ -140,7 +138,19 @@ class Spirit(Method):
         if not self._imitation_share:
             unused = ("mix", "target_share", "imitation_lr", "distance")
             found |= dict.fromkeys(unused, "imitation_share is 0")
+        if not self._epochs[2]:
+            unused = ("fine_tuning_rate", "front_rate")
+            found |= dict.fromkeys(unused, "no epoch is left to tune the whole student")
         return found
+
+    @property
+    def _epochs(self) -> tuple[int, int, int]:
+        """Of imitation, head and fine-tuning."""
+        whole = self._materials.schedule.epochs
+        imitation, head = (
+            int(share * whole + 1e-9) for share in (self._imitation_share, self._head_share)
+        )
+        return imitation, head, whole - imitation - head
 
     def _imitation(self, epochs: int) -> Phase:
         """The front goes down its distance to the teacher's; no label is read."""

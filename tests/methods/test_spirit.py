@@ -215,6 +215,8 @@ def test_knobs_without_effect_are_named() -> None:
     assert set(spirit(made, mix="share").idle_knobs) == {"mix", "target_share"}
     idle = spirit(imitation_share=0.0).idle_knobs
     assert set(idle) == {"mix", "target_share", "imitation_lr", "distance"}
+    untuned = spirit(imitation_share=0.5, head_share=0.5).idle_knobs
+    assert set(untuned) == {"target_share", "fine_tuning_rate", "front_rate"}
 
 
 # Distances
