@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from engine.api import Summary
+from pages.charts.look import unique_names
 from pages.charts.table import title
 from pages.parts import site
 from pages.parts.door import open_run, open_studio
@@ -44,7 +45,7 @@ def has_begun(run: Summary) -> bool:
 
 def _choose(runs: Sequence[Summary], run_id: str) -> None:
     """Switch among the runs; the choice is in the URL."""
-    names = {run.id: title(run) for run in runs}
+    names = unique_names([(run.id, title(run)) for run in runs])
     st.session_state["look_run"] = run_id
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
@@ -59,6 +60,7 @@ def _choose(runs: Sequence[Summary], run_id: str) -> None:
 
 def _show() -> None:
     st.query_params["run"] = st.session_state["look_run"]
+    st.query_params.pop("look_at", None)
 
 
 main()

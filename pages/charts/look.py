@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -89,6 +90,12 @@ def mask_png(deflated: bytes, width: int, height: int, palette: Sequence[Sequenc
     out = io.BytesIO()
     image.save(out, "PNG")
     return out.getvalue()
+
+
+def unique_names(named: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Id -> name; where several share a name, the end of the id tells them apart."""
+    counts = Counter(name for _, name in named)
+    return {one: name if counts[name] == 1 else f"{name} · {one[-6:]}" for one, name in named}
 
 
 def picture_words(place: int, count: int, means: Mapping[str, float | None]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from engine.api import DistillError, RunCard, SavedNet, Studio
-from pages.charts.look import shares_pictures
+from pages.charts.look import shares_pictures, unique_names
 from pages.charts.table import title
 
 TEACHER = "teacher"
@@ -74,7 +74,7 @@ def _others(found: Studio, card: RunCard) -> dict[str, str]:
         and (run.status == "finished" or run.progress > 0)
     ]
     runs.sort(key=lambda run: run.id not in members)
-    kept = {}
+    kept = []
     for run in runs[:MOST]:
         try:
             other = found.run(run.id)
@@ -85,7 +85,7 @@ def _others(found: Studio, card: RunCard) -> dict[str, str]:
                 and shares_pictures(card.spec.data, other.spec.data)
                 and saved_at(found, run.id) is not None
             ):
-                kept[run.id] = title(run)
+                kept.append((run.id, title(run)))
         except DistillError:
             continue  # deleted meanwhile
-    return kept
+    return unique_names(kept)

@@ -28,7 +28,8 @@ def scenes(found: Studio, card: RunCard, view: RunView) -> None:
         )
         return
     st.caption(f"A: the student of this run. {weights_words(found, card, view, weights[1])}.")
-    pair = Pair(card.id, (card.id, "student", weights[1]), other)
+    shape = next((cost.input_shape for cost in view.costs.values()), (3, 100, 200))
+    pair = Pair(card.id, (card.id, "student", weights[1]), other, shape[1] * shape[2])
     if which == MINE:
         own_scenes(found, pair)
     else:
@@ -49,7 +50,12 @@ def _pictures(view: RunView) -> str:
         key="look_pictures",
         bind="query-params",
         format_func=NAMES.get,
+        on_change=_first,
         help="Test and validation pictures took no part in training. Of your own pictures nobody"
         " tells the truth, so nets are compared with each other only.",
     )
     return str(chosen)
+
+
+def _first() -> None:
+    st.query_params.pop("look_at", None)

@@ -40,11 +40,15 @@ IOU = (
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What is compared on the pictures of a run: its student A, and perhaps a net B."""
+    """What is compared on the pictures of a run: its student A, and perhaps a net B.
+
+    pixels: of one picture
+    """
 
     run: str
     first: SavedNet
     other: Beside | None
+    pixels: int
 
     @property
     def nets(self) -> list[SavedNet]:
@@ -176,18 +180,15 @@ def _masks(
     found: Studio, pair: Pair, split: str, rows: Sequence[int], place: int
 ) -> Mapping[str, Any] | None:
     """The pictures around a place; those after them are asked for once these are there."""
-    pixels = st.session_state.get("look_pixels", 0) or 20_000
     ask = partial(found.look_masks, pair.run, split)
-    group = group_of(rows, place - 1, pixels)
+    group = group_of(rows, place - 1, pair.pixels)
     told: Mapping[str, Any] | None = answer_of(
         "Drawing what the nets see", lambda: ask(group, pair.nets), key="look_masks"
     )
     if told is not None:
-        height, width = told["size"]
-        st.session_state["look_pixels"] = height * width
         after = rows.index(group[-1]) + 1
         if after < len(rows):
-            ask(group_of(rows, after, pixels), pair.nets)
+            ask(group_of(rows, after, pair.pixels), pair.nets)
     return told
 
 

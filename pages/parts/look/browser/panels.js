@@ -17,7 +17,7 @@ const make = (tag, props = {}, ...inside) => {
   return node
 }
 
-const POINT = 'Point at a picture to read the classes there.'
+const POINT = 'Point at a picture to read the classes there. Keys: ← and → turn the page, H hides the masks.'
 
 class Panels {
   // [role, caption, note] of each panel.
@@ -132,7 +132,7 @@ class Panels {
   told(role) {
     const layer = this.layers[role]
     if (!layer) return role === 'picture' ? this.data.alt : `${this.data.alt}: ${this.panels.querySelector(`[data-role="${role}"]`)?.closest('figure').textContent ?? ''}`
-    const most = sharesOf(layer).slice(0, 4).map(([label, share]) => `${layer.classes[label]} ${Math.round(share * 100)} %`)
+    const most = layer.shares.slice(0, 4).map(([label, share]) => `${layer.classes[label]} ${Math.round(share * 100)} %`)
     return `${this.data.alt}, ${layer.name}: ${most.join(', ')}`
   }
 

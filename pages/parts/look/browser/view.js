@@ -78,7 +78,8 @@ class View extends Panels {
     this.layers = Object.fromEntries(data.layers.map((layer, n) => {
       const key = layer.classes.join('|')
       const shown = kept.off[key] ??= layer.classes.map(() => true)
-      return [layer.role, { ...layer, mask: masks[n], shown }]
+      const whole = { ...layer, mask: masks[n], shown }
+      return [layer.role, { ...whole, shares: sharesOf(whole) }]
     }))
     this.scene = { width: data.width, height: data.height }
     const { truth, first, second } = this.layers
@@ -148,7 +149,7 @@ class View extends Panels {
     for (const layer of Object.values(this.layers)) {
       const key = layer.classes.join('|')
       const list = lists.get(key) ?? { ...layer, key, present: new Set(), names: [] }
-      for (const [label] of sharesOf(layer)) list.present.add(label)
+      for (const [label] of layer.shares) list.present.add(label)
       list.names.push(layer.name)
       lists.set(key, list)
     }

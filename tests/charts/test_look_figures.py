@@ -20,6 +20,7 @@ from pages.charts.look import (
     ordered,
     picture_words,
     shares_pictures,
+    unique_names,
 )
 
 FIRST = [[0.9, 0.5], [0.2, None], [None, None], [0.6, 0.6]]
@@ -96,6 +97,11 @@ def test_a_mask_becomes_a_png_of_class_numbers_with_colours() -> None:
         colours = np.array(image.convert("RGB"))
     assert colours[0, 1].tolist() == [40, 50, 60]
     assert colours[1, 1].tolist() == [0, 0, 0]
+
+
+def test_runs_of_one_name_are_told_apart() -> None:
+    named = [("20261121-1-aaaaaa", "Student"), ("20261121-2-bbbbbb", "Student"), ("c", "Alone")]
+    assert [*unique_names(named).values()] == ["Student · aaaaaa", "Student · bbbbbb", "Alone"]
 
 
 def test_the_words_of_a_picture_name_only_what_was_measured() -> None:
