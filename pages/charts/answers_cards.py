@@ -23,9 +23,11 @@ CSS = """
 .answer-cards .head > div { min-width: 0; overflow-wrap: anywhere; }
 .answer-cards img { width: 96px; height: 96px; object-fit: contain; border-radius: 4px;
   flex: none; background: var(--st-secondary-background-color); }
-.answer-cards .large img { width: min(384px, 100%); height: auto; }
+.answer-cards .large { grid-column: 1 / -1; }
+.answer-cards .large img { width: auto; height: auto; max-width: 100%; }
 .answer-cards .large .head { flex-wrap: wrap; }
 .answer-cards img.tiny { image-rendering: pixelated; }
+.answer-cards .loss { margin-top: 0.35rem; font-size: 13px; }
 .answer-cards .who { font-weight: 600; margin: 0.5rem 0 0.15rem; }
 .answer-cards .sides { display: grid; gap: 0 1.5rem;
   grid-template-columns: repeat(auto-fit, minmax(230px, 1fr)); }
@@ -94,23 +96,16 @@ def card_html(found: Answers, row: int, image: str, colours: Palette) -> str:
     )
 
 
-def large_html(
-    found: Answers, row: int, image: str, colours: Palette, *, is_tiny: bool = True
-) -> str:
-    """The same, large, with the likeliest classes of both nets beside each other.
-
-    Args:
-        is_tiny: whether the image has so few pixels that they should stay squares.
-    """
+def large_html(found: Answers, row: int, image: str, colours: Palette) -> str:
+    """The same, large, with the likeliest classes of both nets beside each other."""
     truth = int(found.truth[row])
     sides = [_side("Student", found.student, found, row, student_colour(found, colours))]
     if found.teacher is not None:
         sides.append(_side("Teacher", found.teacher, found, row, colours.teacher))
-    kind = ' class="tiny"' if is_tiny else ""
     return (
-        f'<div class="large"><div class="head"><img{kind} alt="{escape(told(found, row))}"'
+        f'<div class="large"><div class="head"><img class="tiny" alt="{escape(told(found, row))}"'
         f' src="{escape(image)}"></div>'
-        f'<div class="who">{escape(found.classes[truth])}</div>'
+        f'<div class="who">Truth: {escape(found.classes[truth])}</div>'
         f'<div class="sides">{"".join(sides)}</div></div>'
     )
 
@@ -166,7 +161,7 @@ def _side(who: str, said: Said, found: Answers, row: int, colour: str) -> str:
     loss = f"loss {said.loss[row]:.2f} nats"
     return (
         f'<div><div class="who">{_mark(said, found, row)} {who}: {escape(bars[0].name)}</div>'
-        f"{bars_html(bars, colour)}<div>{loss}</div></div>"
+        f'{bars_html(bars, colour)}<div class="loss">{loss}</div></div>'
     )
 
 

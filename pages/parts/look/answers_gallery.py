@@ -14,7 +14,6 @@ from pages.parts.look.answer_cards import address, answer_cards
 
 POLL = 0.7  # seconds between two looks at the job that draws the images
 LARGE = 384  # pixels
-TINY = 96  # pixels up to which an image is shown as squares
 
 
 def gallery(found: Studio, card: RunCard, told: Answers, whose: str) -> None:
@@ -130,7 +129,7 @@ def _dialog(told: Answers, row: int, image: str) -> None:
     def draw() -> None:
         answer_cards([large_html(told, row, image, colours())], key="answers_large")
 
-    st.dialog(title, width="large")(draw)()
+    st.dialog(title, width="medium")(draw)()
 
 
 def _open(row: int) -> None:

@@ -80,6 +80,7 @@ def _draw(pictures: list[dict[str, Any]], *, has_teacher: bool) -> None:
     ]
     if cards:
         answer_cards(cards, key="answers_own_cards")
+        st.caption("The pictures are shown as the nets see them.")
 
 
 def _knows(told: Answers) -> str:
