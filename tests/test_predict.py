@@ -162,6 +162,22 @@ def test_the_middle_of_another_shape_is_what_an_evaluation_sees(
     assert np.array_equal(mask[top:bottom, left:right], inner.argmax(dim=1)[0].numpy())
 
 
+def test_what_an_evaluation_cuts_off_is_seen_in_views_of_its_own(tmp_path: Path) -> None:
+    found = load_predictor(segmenter(tmp_path), CPU)
+    file = picture(tmp_path / "a.png", (100, 20), seed=5)
+    mask = found.segment(file)
+    with Image.open(file) as opened:  # the net's pictures are twice as wide as tall
+        parts = [opened.crop((left, 0, left + 40, 20)) for left in (0, 30, 60)]
+        small = [part.resize((WIDE, TALL), Image.Resampling.BILINEAR) for part in parts]
+    pixels = [torch.from_numpy(np.array(one)).permute(2, 0, 1) for one in small]
+    left, middle, right = (
+        F.interpolate(logits_of(found, one), (20, 40), mode="bilinear").argmax(dim=1)[0].numpy()
+        for one in pixels
+    )
+    assert np.array_equal(mask, np.hstack([left[:, :30], middle, right[:, 10:]]))
+    assert not np.array_equal(left, middle)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (7, 3), (3, 7), (1000, 40), (40, 999), (641, 321)])
 def test_views_leave_no_pixel_out_and_end_in_the_middle(size: tuple[int, int]) -> None:
     covered = np.zeros(size[::-1], dtype=int)
