@@ -32,7 +32,7 @@ def imitation_figure(view: RunView, colours: Palette, look: Look | None = None) 
     looks = {TRAINING: training, HELD_OUT: held}
     look = look or Look()
     curves = imitation_curves(view)
-    figure = curves_figure(view, curves, colours, look, "Distance (1: nothing learnt)", looks)
+    figure = curves_figure(view, curves, colours, look, "Distance", looks)
     if not look.log_y and not look.clip:
         figure["layout"]["yaxis"]["rangemode"] = "tozero"
     return with_borders(figure, view, colours, look)

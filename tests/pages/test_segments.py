@@ -11,7 +11,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from engine.api import Studio
-from engine.events import RunEnded
+from engine.events import RunEnded, StepTaken
 from engine.runs.folder import Workspace
 from engine.runs.job_process import JobProcess, JobState
 from pages.parts.segments import scenes as shown
@@ -284,3 +284,17 @@ def test_a_run_that_ended_early_is_told_by_its_last_validation(
     folder.log.append([RunEnded(time=canned.BEGAN + 9, status="stopped")])
     app = opened(open_page, "run", folder.id, run_tab="Segments")
     assert "Measured on validation images" in told(app)
+
+
+def test_the_loss_is_that_of_the_phase_that_goes_on(
+    workspace: Workspace, open_page, found_images
+) -> None:
+    made = canned.experiment(workspace, ("sd",), seeds=1)
+    folder = workspace.run(made.runs[0].run)
+    folder.log.append(canned.beginning("sd"))
+    for nth in range(3):
+        folder.log.append(canned.evaluated(folder, "sd", nth))
+    step = StepTaken(at=(1, 0, 2), count=1, terms={"task": 0.75}, rates={})
+    folder.log.append([step])
+    app = opened(open_page, "watch", folder.id)
+    assert {one.label: one.value for one in app.main.metric}["Loss"] == "0.75"

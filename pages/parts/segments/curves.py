@@ -31,6 +31,7 @@ def imitation_plot(view: RunView, look: Look, *, key: str, keep: str) -> None:
         keep=f"{keep}{look.over}",
     )
     st.caption(
-        "Lower is nearer. Measured while the front imitates; look for held-out images that follow"
-        f" the training images down. {imitation_sentence(view)}"
+        "Lower is nearer: 1 where nothing is learnt, 0 for a perfect copy. Measured while the front"
+        " imitates; look for held-out images that follow the training images down."
+        f" {imitation_sentence(view)}"
     )

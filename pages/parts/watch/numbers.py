@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine.api import Active, Evidence, RunCard, RunView
-from pages.charts.curve import evaluated_split
+from engine.api import Active, Curve, Evidence, RunCard, RunView
+from pages.charts.curve import DISTANCE, evaluated_split
 from pages.charts.headline import ACCURACY, headline_of
 from pages.charts.words import amount, percent, points
 from pages.parts.run_lines import role_of
@@ -63,13 +63,20 @@ def _accuracies(card: RunCard, view: RunView, evidence: Evidence) -> dict[str, s
     return figures
 
 
+def _newest_term(view: RunView) -> Curve | None:
+    """The first of the terms that were told last: those of an earlier phase are over."""
+    terms = [curve for name, curve in view.terms.items() if not name.endswith(DISTANCE)]
+    last = max((curve.at[-1] for curve in terms if curve.at), default=None)
+    return next((curve for curve in terms if curve.at and curve.at[-1] == last), None)
+
+
 def _training(view: RunView, mine: Active | None) -> dict[str, str]:
     figures = {}
     distance = view.figure("student", "feature_distance")
     if distance is not None and view.ended is None:
         figures["Feature distance"] = f"{distance:.2f}"
     epochs = sum(begun.epochs for begun in view.plan)
-    loss = view.terms.get("loss") or next(iter(view.terms.values()), None)
+    loss = view.terms.get("loss") or _newest_term(view)
     if epochs and view.ended is None:
         figures["Epoch"] = f"{min(int(view.epoch_of(view.at)) + 1, epochs)} of {epochs}"
     if loss and loss.value:
