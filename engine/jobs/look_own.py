@@ -67,9 +67,9 @@ def _checked(file: Path) -> Path:
         raise DataError("The picture is no longer there.", hint="Drop it in again.")
     (seen,) = look_at([file])
     if seen.fault:
-        raise DataError(
-            f"This file {seen.fault}.", hint="Save it as PNG, JPEG or WebP, and smaller."
-        )
+        is_large = "pixels" in seen.fault
+        hint = "Make it smaller." if is_large else "Save it as a whole PNG, JPEG or WebP file."
+        raise DataError(f"This file {seen.fault}.", hint=hint)
     return file
 
 

@@ -258,7 +258,7 @@ def _figures(
 
 def _mean_words(shares: Sequence[float | None] | None) -> str:
     mean = mean_of(shares) if shares else None
-    return "" if mean is None else f"{percent(mean, 0)}"
+    return "" if mean is None else percent(mean, 0).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _mask_bytes(layer: Layer, scene: Scene) -> bytes:

@@ -26,8 +26,16 @@ class Panels {
     if (kept.mode === 'swipe') return [['swipe', `${this.layers[kept.left].name} | ${this.layers[kept.right].name}`, 'drag, or use the slider below']]
     const parts = [['picture', 'Picture', '']]
     for (const { role, name, note } of Object.values(this.layers)) parts.push([role, name, note])
-    if (this.wrong.first || this.wrong.second || this.wrong.differ) parts.push(['difference', this.wrong.differ ? 'Where they differ' : 'Where they are wrong', ''])
+    if (this.compared()) parts.push(['difference', this.compared(), ''])
     return parts
+  }
+
+  // What the last panel tells, or nothing where no net can be compared.
+  compared() {
+    const { first, second, differ } = this.wrong
+    if (differ) return 'Where they differ'
+    if (first && second) return 'Where they are wrong'
+    return first ? 'Where A is wrong' : ''
   }
 
   draw() {
@@ -57,7 +65,7 @@ class Panels {
   legend() {
     const css = (name) => `background: rgb(${WRONG[name].join(', ')})`
     const item = (name, text) => make('span', { class: 'key' }, make('span', { class: 'swatch', style: css(name) }), text)
-    if (this.wrong.differ) return [item('first', 'differ')]
+    if (this.wrong.differ || !this.wrong.second) return []
     const { first, second } = this.wrong
     return [...(first ? [item('first', 'A')] : []), ...(second ? [item('second', 'B')] : []), ...(first && second ? [item('both', 'both')] : [])]
   }
