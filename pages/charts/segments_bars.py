@@ -158,7 +158,7 @@ def bars_figure(bars: Bars, methods: Sequence[Method], colours: Palette, shown: 
             {
                 "xref": "paper", "x": 1, "xanchor": "right", "y": y, "yanchor": "bottom",
                 "text": "abstract", "showarrow": False,
-                "font": {"size": 12, "color": colours.ink},
+                "font": {"size": 12, "color": colours.ink}, "bgcolor": colours.surface,
             }
         ]  # fmt: skip
     return {"data": data, "layout": shared}

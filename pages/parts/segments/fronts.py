@@ -13,6 +13,7 @@ from engine.api import RunCard, RunView, Studio
 from pages.charts.segments_fronts import front_strip, gap_ratio, ramp, scale_end
 from pages.parts.door import colours
 from pages.parts.parts.turn import Turn
+from pages.parts.segments.scenes import in_pairs
 
 MEAN = -1  # of all channels
 
@@ -46,7 +47,7 @@ def fronts(found: Studio, card: RunCard, view: RunView, turn: Turn) -> None:
     if not turn.is_open:
         return
     table = ramp(colours().sequential)
-    for nth, (row, place) in enumerate(zip(told["rows"], st.columns(2) * 2, strict=False)):
+    for nth, (row, place) in enumerate(zip(told["rows"], in_pairs(len(told["rows"])), strict=True)):
         path = files.get(str(row), {}).get("image", "")
         shown = front_strip(_pixels(path), teacher[nth], student[nth], end, table)
         place.image(
@@ -63,7 +64,7 @@ def fronts(found: Studio, card: RunCard, view: RunView, turn: Turn) -> None:
     st.caption(
         f"Each row from left: {first}the teacher's front, the student's front, and how far apart"
         f" they are; {what}, at *{told['cut']}*, {told['size'][0]} × {told['size'][1]} places, all"
-        f" on one scale from 0 to {end:.2g}. Look for a gap that is pale against both maps."
+        f" on one scale from 0 to {end:.2g}. Look for a gap that is faint beside both maps."
         f" Weights saved in phase *{phase}*: where the whole student was tuned after the imitation,"
         " its front may have left the teacher's on purpose."
     )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import cycle
 from typing import Any
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
+from streamlit.delta_generator import DeltaGenerator
 
 from engine.api import DistillError, JobState, Overlaps, RunCard, RunView, Studio
 from pages.charts.curve import evaluated_split
@@ -126,8 +126,7 @@ def _strips(
     files = _files(found, card, split, rows, is_live=is_live)
     colours = class_colours(card.environment, len(student.confusion))
     names = class_names(card.environment, len(colours))
-    columns = st.columns(2, gap="medium")
-    for place, row, column in zip(places, rows, cycle(columns)):
+    for place, row, column in zip(places, rows, in_pairs(len(rows)), strict=True):
         masks = [student.masks[place]]
         if teacher is not None and row in teacher.rows:
             masks.append(teacher.masks[int(np.flatnonzero(teacher.rows == row)[0])])
@@ -165,6 +164,12 @@ def evenly(count: int, most: int) -> list[int]:
     """Places of at most so many of `count` things, evenly spaced."""
     shown = min(count, most)
     return [place * count // shown for place in range(shown)]
+
+
+def in_pairs(count: int) -> list[DeltaGenerator]:
+    """Places for so many pictures, two side by side; on a phone in their order."""
+    rows = [st.columns(2, gap="medium") for _ in range(0, count, 2)]
+    return [column for row in rows for column in row][:count]
 
 
 def _files(
