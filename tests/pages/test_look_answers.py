@@ -117,6 +117,18 @@ def test_a_class_and_an_answer_leave_the_images_of_a_cell(open_page, taught, dra
     assert app.selectbox(key="answers_truth").value == -1
 
 
+def test_a_link_shows_what_was_chosen(open_page, taught, drawn, cards) -> None:
+    app = opened(
+        open_page,
+        taught,
+        answers_truth="shape 5",
+        answers_answer="shape 6",
+        answers_show="Both wrong",
+    )
+    assert drawn[-1][1] == [35]
+    assert app.button(key="answers_clear").label == "shape 5, taken for shape 6"
+
+
 def test_a_click_on_a_cell_sets_both_classes_and_goes_to_the_first_page() -> None:
     def click() -> None:
         from pages.parts.look.answers_confusion import take_cell

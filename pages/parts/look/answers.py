@@ -8,8 +8,8 @@ from engine.api import Answers, RunCard, RunView, Studio, Weights
 from pages.charts.answers import as_csv, calibration, headline
 from pages.parts.door import sentence_of
 from pages.parts.look.answers_choice import split_of, weights_of, weights_words
-from pages.parts.look.answers_confusion import confusions
-from pages.parts.look.answers_gallery import gallery
+from pages.parts.look.answers_confusion import confusions, whose_answers
+from pages.parts.look.answers_gallery import filters, gallery
 from pages.parts.look.answers_own import own_pictures
 
 POLL = 0.7  # seconds between two looks at the job that asks the nets
@@ -32,8 +32,14 @@ def answers(found: Studio, card: RunCard, view: RunView) -> None:
         return
     st.markdown(headline(told))
     st.caption(f"{weights_words(found, card, view, weights[1])}. {calibration(told)}")
-    whose = confusions(told)
-    gallery(found, card, told, whose)
+    st.markdown("#### What is taken for what")
+    whose = whose_answers(told)
+    above = st.container()  # the map marks what the boxes below it say
+    st.markdown("#### Images")
+    choice = filters(told, whose)
+    with above:
+        confusions(told, whose, choice[1:])
+    gallery(found, card, told, whose, choice)
     st.download_button(
         "All answers as a table",
         data=lambda: as_csv(told).encode(),

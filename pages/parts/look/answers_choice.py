@@ -53,7 +53,7 @@ def weights_of(found: Studio, card: RunCard, view: RunView) -> Weights | None:
             required=True,
             key="answers_weights",
             bind="query-params",
-            format_func=lambda one: f"{WHICH[one]}: epoch {epoch_words(view, saved[one])}",
+            format_func=lambda one: WHICH[one],
             help="The last that were saved, or those of the epoch with the most validation images"
             " right.",
         )

@@ -7,19 +7,20 @@ from collections.abc import Sequence
 import streamlit as st
 
 from engine.api import Answers
-from pages.charts.answers import ANY, MOST_PAIRS, Pair, confused, confusion, said_by
+from pages.charts.answers import MOST_PAIRS, Pair, confused, confusion, said_by
 from pages.charts.answers_figure import confusion_figure
 from pages.parts.door import colours
 from pages.parts.pick_plot import pick_plot
 
 
-def confusions(told: Answers) -> str:
-    """Draw the map of one net's answers; gives whose they are."""
-    st.markdown("#### What is taken for what")
-    keep_valid(len(told.classes))
-    whose = _whose(told)
+def confusions(told: Answers, whose: str, marked: tuple[int, int]) -> None:
+    """Draw the map of one net's answers.
+
+    Args:
+        whose: the `student` or the `teacher`.
+        marked: true class and answer whose images are shown.
+    """
     counts = confusion(told, said_by(told, whose))
-    marked = (st.session_state["answers_truth"], st.session_state["answers_answer"])
     pairs = confused(counts)
     left, right = st.columns([3, 2], gap="large")
     with left:
@@ -37,26 +38,18 @@ def confusions(told: Answers) -> str:
         )
     with right:
         _list(pairs, told.classes)
-    return whose
-
-
-def keep_valid(num_classes: int) -> None:
-    """What was chosen for another run may not exist in this one."""
-    for key in ("answers_truth", "answers_answer"):
-        if st.session_state.get(key, ANY) not in range(ANY, num_classes):
-            st.session_state[key] = ANY
-        st.session_state.setdefault(key, ANY)
 
 
 def take_cell(cell: Sequence[int]) -> None:
     """A click sets the two boxes, which are the only memory of the choice."""
     truth, answer = (int(label) for label in cell)
     st.session_state["answers_truth"], st.session_state["answers_answer"] = truth, answer
-    st.session_state["answers_show"] = "worst"  # a right answer is among no mistakes
+    st.session_state["answers_show"] = "worst"  # as many images as the cell says
     st.session_state["answers_page"] = 1
 
 
-def _whose(told: Answers) -> str:
+def whose_answers(told: Answers) -> str:
+    """Which net the map and the filter by answer are about."""
     if told.teacher is None:
         return "student"
     whose = st.segmented_control(

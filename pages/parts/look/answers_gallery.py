@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
@@ -16,36 +16,10 @@ POLL = 0.7  # seconds between two looks at the job that draws the images
 LARGE = 384  # pixels
 
 
-def gallery(found: Studio, card: RunCard, told: Answers, whose: str) -> None:
-    """Filters, then a page of images.
-
-    Args:
-        whose: answers the second class filter is about.
-    """
-    st.markdown("#### Images")
-    show, truth, answer = _filters(told, whose)
-    rows = chosen(told, show, truth=truth, answer=answer, whose=whose)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{counted(len(rows), len(told.truth), told.split)}**")
-        if words := cell_words(told.classes, truth, answer):
-            st.button(
-                words,
-                key="answers_clear",
-                icon=":material/close:",
-                on_click=_clear,
-                help="Show all classes again",
-            )
-    if len(rows) == 0:
-        st.caption("No image is like that. Choose another kind, or all classes.")
-        return
-    page = _page(num_pages(rows))
-    _cards(found, card, told, [int(row) for row in rows[(page - 1) * PAGE : page * PAGE]])
-
-
-def _filters(told: Answers, whose: str) -> tuple[str, int, int]:
+def filters(told: Answers, whose: str) -> tuple[str, int, int]:
+    """The kind of images, their true class, and the answer of `whose`."""
     names, words = told.classes, kinds(told)
-    if st.session_state.get("answers_show", "worst") not in words:
-        st.session_state["answers_show"] = "worst"
+    _keep_valid(len(names), words)
     first, second, third = st.columns(3)
     show = first.selectbox(
         "Show",
@@ -79,6 +53,39 @@ def _filters(told: Answers, whose: str) -> tuple[str, int, int]:
         on_change=_to_first_page,
     )
     return str(show), int(truth), int(answer)
+
+
+def gallery(
+    found: Studio, card: RunCard, told: Answers, whose: str, choice: tuple[str, int, int]
+) -> None:
+    """How many images a choice of the filters leaves, and a page of them."""
+    show, truth, answer = choice
+    rows = chosen(told, show, truth=truth, answer=answer, whose=whose)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{counted(len(rows), len(told.truth), told.split)}**")
+        if words := cell_words(told.classes, truth, answer):
+            st.button(
+                words,
+                key="answers_clear",
+                icon=":material/close:",
+                on_click=_clear,
+                help="Show all classes again",
+            )
+    if len(rows) == 0:
+        st.caption("No image is like that. Choose another kind, or all classes.")
+        return
+    page = _page(num_pages(rows))
+    _cards(found, card, told, [int(row) for row in rows[(page - 1) * PAGE : page * PAGE]])
+
+
+def _keep_valid(num_classes: int, words: Mapping[str, str]) -> None:
+    """What was chosen for another run may not exist in this one."""
+    state = st.session_state
+    if state.get("answers_show", "worst") not in words:
+        state["answers_show"] = "worst"
+    for key in ("answers_truth", "answers_answer"):
+        if state.get(key, ANY) not in range(ANY, num_classes):
+            state[key] = ANY
 
 
 def _page(pages: int) -> int:
