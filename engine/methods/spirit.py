@@ -139,8 +139,8 @@ class Spirit(Method):
             unused = ("mix", "target_share", "imitation_lr", "distance")
             found |= dict.fromkeys(unused, "imitation_share is 0")
         if not self._epochs[2]:
-            unused = ("fine_tuning_rate", "front_rate")
-            found |= dict.fromkeys(unused, "no epoch is left to tune the whole student")
+            why = "no epoch is left to tune the whole student"
+            found |= dict.fromkeys(("fine_tuning_rate", "front_rate"), why)
         return found
 
     @property
