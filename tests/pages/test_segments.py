@@ -298,3 +298,17 @@ def test_the_loss_is_that_of_the_phase_that_goes_on(
     folder.log.append([step])
     app = opened(open_page, "watch", folder.id)
     assert {one.label: one.value for one in app.main.metric}["Loss"] == "0.75"
+
+
+def test_a_tab_chosen_on_a_run_of_another_task_does_not_break_this_one(
+    workspace: Workspace, open_page, runs, found_images
+) -> None:
+    from tests.pages.canned import add_run, whole
+
+    other = add_run(workspace, whole("taught"), role="taught", name="Taught")
+    app = opened(open_page, "run", other.id, run_tab="Spots")
+    app.query_params["run"] = runs["sd, seed 0"]
+    app.run()
+    assert not app.exception
+    assert "Segments" in [tab.label for tab in app.tabs]
+    assert "The student reaches a mean overlap" in told(app)
