@@ -163,6 +163,14 @@ def test_the_pictures_after_those_shown_are_asked_for_too(
     assert [rows for _, rows, _ in asked] == [[*range(19, 3, -1)], [3, 2, 1, 0]]
 
 
+def test_the_pictures_beside_it_are_sent_along(
+    open_page: Any, run: RunFolder, asked: list[Any], drawn: list[Scene]
+) -> None:
+    for at, beside in (("1", [2]), ("5", [4, 6]), ("16", [15]), ("20", [19])):
+        opened(open_page, run=run.id, look_at=at)
+        assert [one.place for one in drawn[-1].near] == beside
+
+
 def test_the_place_is_in_the_address_and_kept_within_bounds(
     open_page: Any, run: RunFolder, asked: list[Any], drawn: list[Scene]
 ) -> None:

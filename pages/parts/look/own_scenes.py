@@ -71,7 +71,7 @@ def _viewer(found: Studio, pair: Pair, pictures: Sequence[tuple[str, str]]) -> N
     words = f"Own picture {place} of {len(usable)}, {shown['name']}"
     scene = Scene(shown["image"], width, height, layers, place, len(usable), words, name)
     st.markdown(f"**{shown['name']}**")
-    scene_view(scene, key="look_own_scene", on_turn=_go)
+    scene_view(scene, key="look_own_scene", of=f"{pair.nets} {pictures}", on_turn=_go)
     st.caption(
         f"The nets saw it at {width} × {height} pixels. Nobody tells the truth here, so there is no"
         " overlap to measure."

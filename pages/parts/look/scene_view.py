@@ -43,6 +43,7 @@ class Scene:
     picture: path of a PNG or JPEG file; width, height: of the masks
     place:   from 1, among `count` pictures
     name:    of a file that is saved
+    near:    the pictures before and after it, as far as they are known
     """
 
     picture: str
@@ -53,13 +54,15 @@ class Scene:
     count: int
     words: str
     name: str
+    near: tuple[Scene, ...] = ()
 
 
-def scene_view(scene: Scene, *, key: str, on_turn: Callable[[int], None]) -> None:
+def scene_view(scene: Scene, *, key: str, of: str, on_turn: Callable[[int], None]) -> None:
     """Draw a picture.
 
     Args:
         key: the element's name, the same for all pictures.
+        of: changes where other pictures, or in another order, are turned over.
         on_turn: called with the place that a person goes to.
     """
     # One name, one definition: the styles stay within.
@@ -75,7 +78,8 @@ def scene_view(scene: Scene, *, key: str, on_turn: Callable[[int], None]) -> Non
         if isinstance(turned, int | float):
             on_turn(int(turned))
 
-    view(key=key, data=_plain(scene), on_turned_change=tell)
+    data = {**_plain(scene), "near": [_plain(one) for one in scene.near], "list": of}
+    view(key=key, data=data, on_turned_change=tell)
 
 
 def _plain(scene: Scene) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -73,8 +73,10 @@ def viewer(found: Studio, pair: Pair, split: str) -> None:
     if told is None:
         return
     row = rows[place - 1]
-    scene = _scene(told, pair, row, place, len(rows), f"{pair.run}-{split}-{row}")
-    scene_view(scene, key="look_scene", on_turn=_go)
+    one_of = partial(_scene, told, pair, split, rows)
+    near = (one_of(other) for other in (place - 1, place + 1) if _is_told(told, rows, other))
+    scene = replace(one_of(place), near=tuple(near))
+    scene_view(scene, key="look_scene", of=f"{pair.nets} {split} {rows}", on_turn=_go)
     _words(told, pair)
     _figures(one, other, told["scenes"][str(row)], told["classes"], split)
     downloads(scene)
@@ -192,9 +194,14 @@ def _masks(
     return told
 
 
+def _is_told(told: Mapping[str, Any], rows: Sequence[int], place: int) -> bool:
+    return 1 <= place <= len(rows) and str(rows[place - 1]) in told["scenes"]
+
+
 def _scene(
-    told: Mapping[str, Any], pair: Pair, row: int, place: int, count: int, name: str
+    told: Mapping[str, Any], pair: Pair, split: str, rows: Sequence[int], place: int
 ) -> Scene:
+    row = rows[place - 1]
     shown = told["scenes"][str(row)]
     height, width = told["size"]
     means = {
@@ -207,9 +214,9 @@ def _scene(
         height,
         layers_of(told, pair, shown),
         place,
-        count,
-        picture_words(place, count, means),
-        name,
+        len(rows),
+        picture_words(place, len(rows), means),
+        f"{pair.run}-{split}-{row}",
     )
 
 

@@ -52,6 +52,7 @@ class View extends Panels {
     this.asked = performance.now()
     this.place.textContent = `${to} of ${this.data.count}`
     this.tell(to)
+    if (this.near.has(to)) this.show(this.near.get(to))
   }
 
   hide(hides) {
@@ -65,16 +66,34 @@ class View extends Panels {
     this.waits = requestAnimationFrame(() => { this.waits = 0; this.draw() })
   }
 
+  // What the page sends: a picture, and those before and after it, so that they are there at once.
+  receive(data) {
+    if (data.list !== this.list) Object.assign(this, { list: data.list, target: null, decoded: new Map() })
+    this.near = new Map([data, ...data.near].map((one) => [one.position, one]))
+    for (const one of this.near.values()) this.decode(one)
+    for (const version of this.decoded.keys()) if (this.decoded.size > 12) this.decoded.delete(version)
+    if (this.target === data.position) this.target = null
+    if (this.target === null) this.show(data)
+    else if (this.near.has(this.target)) this.show(this.near.get(this.target))
+  }
+
+  decode(data) {
+    if (!this.decoded.has(data.version)) {
+      const masks = data.layers.map((layer) => unpacked(layer.mask))
+      const picture = createImageBitmap(new Blob([bytesOf(data.picture)]))
+      this.decoded.set(data.version, Promise.all([picture, ...masks]))
+    }
+    return this.decoded.get(data.version)
+  }
+
   async show(data) {
     if (data.version === this.version) return
     this.version = data.version
     const begun = performance.now()
-    const masks = await Promise.all(data.layers.map((layer) => unpacked(layer.mask)))
-    const picture = await createImageBitmap(new Blob([bytesOf(data.picture)]))
+    const [picture, ...masks] = await this.decode(data)
     if (data.version !== this.version) return
     this.data = data
     this.picture = picture
-    if (this.target === data.position) this.target = null
     this.layers = Object.fromEntries(data.layers.map((layer, n) => {
       const key = layer.classes.join('|')
       const shown = kept.off[key] ??= layer.classes.map(() => true)
@@ -119,7 +138,7 @@ class View extends Panels {
       type: 'button', 'data-id': mode, 'aria-pressed': String(kept.mode === mode), onclick: () => this.set('mode', mode) }, text))
     this.place = make('b', { 'aria-live': 'polite' }, `${this.target ?? this.data.position} of ${this.data.count}`)
     const turn = (by, text, label, end) => make('button', { type: 'button', 'data-id': label, title: label,
-      'aria-label': label, disabled: this.data.position === end, onclick: () => this.go(by) }, text)
+      'aria-label': label, disabled: (this.target ?? this.data.position) === end, onclick: () => this.go(by) }, text)
     const shades = make('input', { type: 'range', min: 0, max: 100, value: Math.round(kept.opacity * 100), 'data-id': 'opacity',
       'aria-label': 'How strongly masks cover the picture', oninput: (event) => { kept.opacity = event.target.value / 100; this.draw() } })
     this.bar.replaceChildren(
@@ -179,6 +198,6 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const view = root.view ??= new View(root)
   view.tell = (to) => setTriggerValue('turned', to)
   view.listen()
-  view.show(data)
+  view.receive(data)
   return () => { view.close(); delete root.view }
 }
