@@ -14,11 +14,12 @@ from streamlit.testing.v1 import AppTest
 
 from engine.api import Studio
 from engine.events import CheckpointSaved, Evaluated, PhaseBegan, RunEnded, RunQueued, RunStarted
+from engine.jobs.pictures import samples
 from engine.runs.folder import Meta, RunFolder, Workspace
 from engine.runs.job_process import JobProcess, JobState
 from engine.spec import Choice, NetChoice, RunSpec, Schedule
 from pages.parts.look.scene_view import Scene, _plain
-from tests.pages.canned import BEGAN
+from tests.pages.canned import BEGAN, add_run, whole
 
 CLASSES = ["road", "sidewalk", "building", "vegetation", "sky", "car", "person"]
 OTHERS = ["sky", "ground", "boat"]
@@ -131,6 +132,26 @@ def test_an_empty_workspace_says_what_the_page_is_for(open_page: Any, workspace:
     assert any("demo" in one.label for one in app.main.button)
 
 
+def test_an_empty_workspace_shows_streets_with_their_truth(
+    open_page: Any, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Studio, "samples", lambda _, plain: JobState("done", samples(plain)))
+    app = opened(open_page)
+    assert len(app.main.get("image")) == 12
+    assert "Classes: road, sidewalk" in told(app)
+
+
+def test_where_runs_only_classify_the_street_demo_is_offered(
+    open_page: Any, workspace: Workspace
+) -> None:
+    add_run(workspace, whole("alone"), role="alone", name="Shapes")
+    labels = [one.label for one in opened(open_page).main.button]
+    assert "Run the street demo" in labels
+    add_scenes(workspace, "Streets")
+    labels = [one.label for one in opened(open_page).main.button]
+    assert "Run the street demo" not in labels
+
+
 def test_a_run_without_saved_weights_says_when_there_will_be_some(
     open_page: Any, workspace: Workspace
 ) -> None:
@@ -235,6 +256,39 @@ def test_own_pictures_ask_for_a_file_first(
     app = opened(open_page, run=run.id, look_pictures="My own")
     assert "Drop pictures here" in told(app)
     assert not asked and not drawn
+
+
+def test_own_pictures_are_shown_without_a_truth_and_bad_ones_get_a_sentence(
+    open_page: Any, run: RunFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mask = tmp_path / "own.mask"
+    mask.write_bytes(zlib.compress(bytes(TALL * WIDE)))
+    scenes: list[Scene] = []
+    named: list[list[str]] = []
+
+    def look_own(
+        _: object, _run: str, nets: list[Any], pictures: list[tuple[str, str]]
+    ) -> JobState:
+        named.append([name for name, _ in pictures])
+        known = [{"classes": CLASSES, "is_same": True}, {"classes": OTHERS, "is_same": False}]
+        good = {"image": str(mask), "size": [TALL, WIDE], "masks": [str(mask)] * 2, "fault": ""}
+        told = [{"name": "a.b.png", **good}, {"name": "bad.png", "fault": "It is damaged."}]
+        value = {"classes": CLASSES, "palette": PALETTE, "nets": known, "scenes": told}
+        return JobState("done", value)
+
+    monkeypatch.setattr(Studio, "look_own", look_own)
+    monkeypatch.setattr(
+        "pages.parts.look.own_scenes.scene_view", lambda scene, **_more: scenes.append(scene)
+    )
+    app = opened(open_page, run=run.id, look_pictures="My own")
+    files = [(f"{n}.png", b"%d" % n, "image/png") for n in range(9)]
+    app.get("file_uploader")[0].set_value(files).run()
+    assert not app.exception
+    assert named[-1] == [f"{n}.png" for n in range(8)]
+    assert "The first 8 of 9 pictures are shown" in told(app)
+    assert "**bad.png** It is damaged." in told(app)
+    assert [layer.role for layer in scenes[-1].layers] == ["first", "second"]
+    assert (scenes[-1].place, scenes[-1].count, scenes[-1].name) == (1, 1, "a.b")
 
 
 def test_the_run_is_chosen_in_the_box_too(
