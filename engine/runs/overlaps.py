@@ -53,8 +53,6 @@ def read_overlaps(folder: RunFolder, net: str, split: str, at: At) -> Overlaps |
     name = f"segmented_{net}_{split}_{'-'.join(str(int(part)) for part in at)}.npz"
     path = folder.artefacts / name.replace(" ", "_")
     try:
-        if path.parent != folder.artefacts:
-            return None
         stat = path.stat()
         return _overlaps(path, stat.st_mtime_ns, stat.st_size)
     except FileNotFoundError:
