@@ -167,7 +167,8 @@ def _found(root: Path, path: str, knob: str) -> Path:
         sorted(place.name for place in root.iterdir() if place.is_dir()) if root.is_dir() else []
     )
     known = f"{root.resolve()} holds: {', '.join(there[:10]) or 'none'}"
-    raise DataError(f"{wrong}; {known}.", hint=LAYOUT, where=f"data.knobs.{knob}")
+    hint = LAYOUT if knob == "path" else "Name a folder of plain images, or none."
+    raise DataError(f"{wrong}; {known}.", hint=hint, where=f"data.knobs.{knob}")
 
 
 def _chosen_size(asked: Size, found: set[Size]) -> Size:

@@ -276,6 +276,24 @@ def test_every_fault_of_the_data_is_named_with_the_remedy_and_keeps_the_run_back
     assert next(b for b in app.button if "Queue" in b.label).disabled
 
 
+def test_an_answer_that_comes_while_the_page_is_drawn_is_shown(
+    open_page: Open, answers: dict[str, JobState], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = [JobState("waiting")]
+    late = JobState("failed", None, "there is no folder 'x'.", "Name another.", "data.knobs.path")
+    before = JobProcess.ask
+
+    def ask(jobs_: Any, kind: str, *args: Any, **more: Any) -> JobState:
+        if kind != "samples":
+            return before(jobs_, kind, *args, **more)
+        return told.pop() if told else late
+
+    monkeypatch.setattr(JobProcess, "ask", ask)
+    app = open_page("distill", goal="segment")
+    assert not app.exception
+    assert any("There is no folder 'x'." in str(one.value) for one in app.error)
+
+
 def test_a_folder_is_asked_for_its_pictures_labels_and_similar_ones(page: AppTest) -> None:
     take(page, "selectbox", "Images to learn from", "segmentation_folder")
     take(page, "text_input", "Folder of pictures and masks", "/pictures/camvid")

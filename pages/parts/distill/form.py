@@ -41,9 +41,14 @@ class Form:
         return entry.get("facts", {}).get("task", "classify") in (self.task, "any")
 
     def ask(self, doing: str, ask: Ask, plain: Mapping[str, Any]) -> JobState:
-        """Ask the job process for something; `wait_for_jobs` redraws the page with the answer."""
-        self.asked[doing] = (ask, plain)
-        return ask(plain)
+        """Ask the job process for something; `wait_for_jobs` redraws the page with the answer.
+
+        What is not there now is waited for, also where it comes before the page is drawn.
+        """
+        state = ask(plain)
+        if state.status not in ("done", "failed"):
+            self.asked[doing] = (ask, plain)
+        return state
 
     def mark(self, path: str) -> None:
         """Leave room for a message about this setting."""

@@ -13,6 +13,8 @@ from pages.parts.distill import draft
 
 Schema = Mapping[str, Any]
 
+COLUMNS = 3
+
 
 def part_knobs(
     part: str,
@@ -123,6 +125,8 @@ def _whole_numbers(label: str, path: str, value: Any, about: str) -> list[int]:
 
 
 def _in_columns(schemas: Mapping[str, Schema]) -> Iterable[tuple[str, Schema, Any]]:
-    columns = st.columns(3)
+    """Row by row, so that a narrow screen keeps their order."""
     for place, (name, schema) in enumerate(schemas.items()):
-        yield name, schema, columns[place % 3]
+        if place % COLUMNS == 0:
+            columns = st.columns(COLUMNS, vertical_alignment="bottom")
+        yield name, schema, columns[place % COLUMNS]

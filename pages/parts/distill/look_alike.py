@@ -23,13 +23,15 @@ def look_alike(form: Form) -> None:
     knobs = dict(draft.answer("method.knobs", {}))
     mix = knobs.get("mix", _default(form, "mix"))
     is_possible = has_similar(form)
-    is_wanted = st.toggle(
-        "Also look at pictures of a similar place, without labels",
-        key=draft.key_for(f"guided.similar.{is_possible}", is_possible and mix != TARGET),
-        disabled=not is_possible,
-        help="While the student learns the teacher's features it needs no labels, so plain"
-        " pictures help. On: enhanced spirit distillation (ESD); off: spirit distillation (SD).",
-    )
+    with st.container(key="similar_places"):
+        is_wanted = st.toggle(
+            "Also look at pictures of a similar place, without labels",
+            key=draft.key_for(f"guided.similar.{is_possible}", is_possible and mix != TARGET),
+            disabled=not is_possible,
+            help="While the student learns the teacher's features it needs no labels, so plain"
+            " pictures help. On: enhanced spirit distillation (ESD); off: spirit distillation"
+            " (SD).",
+        )
     if not is_possible:
         st.caption("To make this possible, name such pictures in step 4.")
     elif is_wanted != (mix != TARGET):

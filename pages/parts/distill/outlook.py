@@ -43,7 +43,7 @@ def outlook(form: Form, spec: RunSpec | None) -> JobState | None:
 
 def wait_for_jobs(form: Form) -> None:
     """Say what is being worked out, and redraw the page when one of it is done."""
-    pending = {doing: job for doing, job in form.asked.items() if not _is_done(*job)}
+    pending = form.asked
     if not pending:
         return
 
