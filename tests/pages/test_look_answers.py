@@ -72,8 +72,12 @@ def told(app: AppTest) -> str:
     return "\n".join(str(one.value) for kind in KINDS for one in getattr(app.main, kind))
 
 
+def box(app: AppTest, name: str) -> Any:
+    return next(one for one in app.selectbox if str(one.key).startswith(f"answers_{name}_"))
+
+
 def choose(app: AppTest, label: str, value: object) -> AppTest:
-    app.selectbox(key=f"answers_{label}").set_value(value).run()
+    box(app, label).set_value(value).run()
     assert not app.exception
     return app
 
@@ -114,30 +118,43 @@ def test_a_class_and_an_answer_leave_the_images_of_a_cell(open_page, taught, dra
     assert chip.label == "shape 5, taken for shape 6"
     chip.click().run()
     assert not app.exception and "All 60 test images" in told(app)
-    assert app.selectbox(key="answers_truth").value == -1
+    assert box(app, "truth").value == -1
 
 
 def test_a_link_shows_what_was_chosen(open_page, taught, drawn, cards) -> None:
     app = opened(
         open_page,
         taught,
-        answers_truth="shape 5",
-        answers_answer="shape 6",
-        answers_show="Both wrong",
+        answers_truth="5",
+        answers_answer="6",
+        answers_show="both",
     )
     assert drawn[-1][1] == [35]
     assert app.button(key="answers_clear").label == "shape 5, taken for shape 6"
 
 
-def test_a_click_on_a_cell_sets_both_classes_and_goes_to_the_first_page() -> None:
-    def click() -> None:
-        from pages.parts.look.answers_confusion import take_cell
+def test_a_click_on_a_cell_is_not_undone_by_a_browser_that_is_late(
+    open_page, taught, drawn, cards
+) -> None:
+    app = choose(opened(open_page, taught, answers_page="2"), "show", "both")
+    before = box(app, "truth")
+    pair = next(one for one in app.main.button if str(one.key).startswith("answers_pair_5"))
+    pair.click().run()
+    assert drawn[-1][1] == [55, 45, 35, 25, 15, 5]  # as many as the cell says
+    assert before.key != box(app, "truth").key  # what the old box still sends is nobody's choice
+    assert (app.query_params["answers_truth"], app.query_params["answers_answer"]) == ("5", "6")
+    assert "answers_page" not in app.query_params and "answers_show" not in app.query_params
 
-        take_cell([2, 4])
 
-    app = AppTest.from_function(click).run()
-    names = ("answers_truth", "answers_answer", "answers_show", "answers_page")
-    assert [app.session_state[name] for name in names] == [2, 4, "worst", 1]
+def test_another_run_begins_with_all_its_images(workspace, open_page, taught, drawn, cards) -> None:
+    app = choose(opened(open_page, taught), "truth", 5)
+    other = add_run(workspace, whole("taught"), role="taught", name="Other")
+    keep_answers(other, classes=CLASSES[:4])
+    app.query_params.clear()
+    app.query_params["run"] = other.id
+    app.run()
+    assert not app.exception and "All 60 test images" in told(app)
+    assert len(box(app, "truth").options) == 5
 
 
 def test_pairs_in_words_do_what_their_cells_do(open_page, taught, drawn, cards) -> None:
@@ -153,7 +170,7 @@ def test_pairs_in_words_do_what_their_cells_do(open_page, taught, drawn, cards) 
 
 def test_the_answers_of_the_teacher_can_be_asked_for(open_page, taught, drawn, cards) -> None:
     app = opened(open_page, taught, answers_whose="Teacher")
-    assert app.selectbox(key="answers_answer").label == "Answer of the teacher"
+    assert box(app, "answer").label == "Answer of the teacher"
     labels = [one.label for one in app.main.button if str(one.key).startswith("answers_pair")]
     assert "shape 0 → shape 2: 1 (16.7\N{NO-BREAK SPACE}%)" in labels
 
@@ -187,7 +204,7 @@ def test_a_run_without_a_teacher_has_fewer_choices(workspace, open_page, drawn, 
     alone = add_run(workspace, whole("alone"), role="alone", name="Alone")
     keep_answers(alone)
     app = opened(open_page, alone)
-    assert app.selectbox(key="answers_show").options == [
+    assert box(app, "show").options == [
         "Worst first",
         "Student wrong",
         "All, in their order",

@@ -9,7 +9,8 @@ from pages.charts.answers import as_csv, calibration, headline
 from pages.parts.door import sentence_of
 from pages.parts.look.answers_choice import split_of, weights_of, weights_words
 from pages.parts.look.answers_confusion import confusions, whose_answers
-from pages.parts.look.answers_gallery import filters, gallery
+from pages.parts.look.answers_filter import filters
+from pages.parts.look.answers_gallery import gallery
 from pages.parts.look.answers_own import own_pictures
 
 POLL = 0.7  # seconds between two looks at the job that asks the nets
@@ -36,7 +37,7 @@ def answers(found: Studio, card: RunCard, view: RunView) -> None:
     whose = whose_answers(told)
     above = st.container()  # the map marks what the boxes below it say
     st.markdown("#### Images")
-    choice = filters(told, whose)
+    choice = filters(told, whose, card.id)
     with above:
         confusions(told, whose, choice[1:])
     gallery(found, card, told, whose, choice)

@@ -10,6 +10,7 @@ from engine.api import Answers
 from pages.charts.answers import MOST_PAIRS, Pair, confused, confusion, said_by
 from pages.charts.answers_figure import confusion_figure
 from pages.parts.door import colours
+from pages.parts.look.answers_filter import take_cell
 from pages.parts.pick_plot import pick_plot
 
 
@@ -38,14 +39,6 @@ def confusions(told: Answers, whose: str, marked: tuple[int, int]) -> None:
         )
     with right:
         _list(pairs, told.classes)
-
-
-def take_cell(cell: Sequence[int]) -> None:
-    """A click sets the two boxes, which are the only memory of the choice."""
-    truth, answer = (int(label) for label in cell)
-    st.session_state["answers_truth"], st.session_state["answers_answer"] = truth, answer
-    st.session_state["answers_show"] = "worst"  # as many images as the cell says
-    st.session_state["answers_page"] = 1
 
 
 def whose_answers(told: Answers) -> str:

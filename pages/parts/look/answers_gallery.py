@@ -2,62 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import streamlit as st
 
 from engine.api import Answers, RunCard, Studio
-from pages.charts.answers import ANY, PAGE, cell_words, chosen, counted, kinds, num_pages
+from pages.charts.answers import PAGE, cell_words, chosen, counted, num_pages
 from pages.charts.answers_cards import card_html, large_html
 from pages.parts.door import colours, sentence_of
 from pages.parts.look.answer_cards import address, answer_cards
+from pages.parts.look.answers_filter import Choice, clear, page_of
 
 POLL = 0.7  # seconds between two looks at the job that draws the images
 LARGE = 384  # pixels
 
 
-def filters(told: Answers, whose: str) -> tuple[str, int, int]:
-    """The kind of images, their true class, and the answer of `whose`."""
-    names, words = told.classes, kinds(told)
-    _keep_valid(len(names), words)
-    first, second, third = st.columns(3)
-    show = first.selectbox(
-        "Show",
-        list(words),
-        key="answers_show",
-        bind="query-params",
-        format_func=lambda one: words[one],
-        on_change=_to_first_page,
-        help="Where it is not said otherwise, images with the highest loss of the student come"
-        " first.",
-    )
-
-    def named(label: int) -> str:
-        return "All classes" if label == ANY else names[label]
-
-    labels = [ANY, *range(len(names))]
-    truth = second.selectbox(
-        "True class",
-        labels,
-        key="answers_truth",
-        bind="query-params",
-        format_func=named,
-        on_change=_to_first_page,
-    )
-    answer = third.selectbox(
-        f"Answer of the {whose}",
-        labels,
-        key="answers_answer",
-        bind="query-params",
-        format_func=named,
-        on_change=_to_first_page,
-    )
-    return str(show), int(truth), int(answer)
-
-
-def gallery(
-    found: Studio, card: RunCard, told: Answers, whose: str, choice: tuple[str, int, int]
-) -> None:
+def gallery(found: Studio, card: RunCard, told: Answers, whose: str, choice: Choice) -> None:
     """How many images a choice of the filters leaves, and a page of them."""
     show, truth, answer = choice
     rows = chosen(told, show, truth=truth, answer=answer, whose=whose)
@@ -68,32 +28,14 @@ def gallery(
                 words,
                 key="answers_clear",
                 icon=":material/close:",
-                on_click=_clear,
+                on_click=clear,
                 help="Show all classes again",
             )
     if len(rows) == 0:
         st.caption("No image is like that. Choose another kind, or all classes.")
         return
-    page = _page(num_pages(rows))
+    page = page_of(num_pages(rows), choice)
     _cards(found, card, told, [int(row) for row in rows[(page - 1) * PAGE : page * PAGE]])
-
-
-def _keep_valid(num_classes: int, words: Mapping[str, str]) -> None:
-    """What was chosen for another run may not exist in this one."""
-    state = st.session_state
-    if state.get("answers_show", "worst") not in words:
-        state["answers_show"] = "worst"
-    for key in ("answers_truth", "answers_answer"):
-        if state.get(key, ANY) not in range(ANY, num_classes):
-            state[key] = ANY
-
-
-def _page(pages: int) -> int:
-    if st.session_state.get("answers_page", 1) not in range(1, pages + 1):
-        st.session_state["answers_page"] = 1
-    if pages == 1:
-        return 1
-    return st.pagination(pages, key="answers_page", bind="query-params")
 
 
 def _cards(found: Studio, card: RunCard, told: Answers, rows: Sequence[int]) -> None:
@@ -141,12 +83,3 @@ def _dialog(told: Answers, row: int, image: str) -> None:
 
 def _open(row: int) -> None:
     st.session_state["answers_opened"] = row
-
-
-def _clear() -> None:
-    st.session_state["answers_truth"] = st.session_state["answers_answer"] = ANY
-    _to_first_page()
-
-
-def _to_first_page() -> None:
-    st.session_state["answers_page"] = 1
