@@ -25,7 +25,7 @@ from engine.jobs.look_own import look_own, net_size
 from engine.jobs.serve import answer
 from engine.runs.answers import saved_weights
 from engine.runs.folder import Meta, RunFolder, Workspace
-from engine.runs.job_process import JobProcess
+from engine.runs.job_process import JobProcess, JobState
 from engine.runs.overlaps import read_overlaps
 from engine.runs.worker import drive
 
@@ -282,6 +282,24 @@ def test_own_pictures_keep_their_shape_and_get_as_many_pixels(
     own: tuple[int, int], expected: tuple[int, int]
 ) -> None:
     assert net_size(own, 48 * 96) == expected
+
+
+def test_own_pictures_are_read_from_one_folder_only(
+    taught: RunFolder, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def ask(_: object, _kind: str, params: Any, **_more: Any) -> JobState:
+        asked.append(params["pictures"])
+        return JobState("waiting")
+
+    monkeypatch.setattr(JobProcess, "ask", ask)
+    found = Studio(place)
+    kept = found.keep_picture(b"some bytes")
+    found.look_own(taught.id, [student(taught)], [("a", kept), ("b", "../../etc/passwd")])
+    folder = place / "uploads"
+    assert [one["path"] for one in asked[0]] == [str(folder / kept), str(folder / "passwd")]
+    assert (folder / kept).read_bytes() == b"some bytes"
 
 
 def test_the_answers_are_plain_data_and_take_what_json_makes(

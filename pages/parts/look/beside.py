@@ -50,19 +50,22 @@ def beside(found: Studio, card: RunCard) -> Beside | None:
     if chosen == TEACHER:
         return Beside((card.id, "teacher", (0, 0, 0)), "B: teacher")
     at = saved_at(found, chosen)
-    return None if at is None else Beside((chosen, "student", at), "B", names[chosen])
+    if at is None:
+        st.caption("That run has saved no weights so far.")
+        return None
+    return Beside((chosen, "student", at), "B", names[chosen])
 
 
-def saved_at(found: Studio, run_id: str, which: str = "last") -> tuple[int, int, int] | None:
-    """Where a run's student was saved; None where it was not yet."""
-    view, saved = found.view(run_id), found.saved_weights(run_id)
-    if which == "last" and view.checkpoints:
-        return view.checkpoints[-1].position
-    return saved.get(which)
+def saved_at(found: Studio, run_id: str) -> tuple[int, int, int] | None:
+    """Where a run's student was saved last; None where it was not yet."""
+    checkpoints = found.view(run_id).checkpoints
+    if checkpoints:
+        return checkpoints[-1].position
+    return found.saved_weights(run_id).get("last")
 
 
 def _others(found: Studio, card: RunCard) -> dict[str, str]:
-    """Runs of the same pictures with a saved student: id -> name; the experiment's first."""
+    """Runs of the same pictures: id -> name; those of the experiment first."""
     assert card.spec is not None
     members = [member.run for member in card.experiment.runs] if card.experiment else []
     runs = [
@@ -83,7 +86,6 @@ def _others(found: Studio, card: RunCard) -> dict[str, str]:
                 other.spec is not None
                 and is_known
                 and shares_pictures(card.spec.data, other.spec.data)
-                and saved_at(found, run.id) is not None
             ):
                 kept.append((run.id, title(run)))
         except DistillError:
