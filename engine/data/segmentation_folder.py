@@ -29,7 +29,8 @@ SAME = 1.01  # ratio of two shapes of images below which nothing worth a note is
 @DATASETS.register(
     "segmentation_folder",
     title="A folder of images with masks",
-    source="train/images, train/masks, val/..., or as CamVid, Cityscapes and KITTI lie on disk",
+    source="train/images, train/masks, val/..., or as CamVid, Cityscapes, KITTI, VOC and Pets lie"
+    " on disk",
     num_classes=0,
     input_shape=(3, 0, 0),
     images={},
