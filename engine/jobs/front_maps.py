@@ -14,7 +14,6 @@ from engine.data.device_loader import Normalise
 from engine.errors import SpecError
 from engine.jobs.common import CPU, Weights, known, loaded_data, runs_folder, student_of
 from engine.methods.front import gap_ratio
-from engine.nets.freeze import evaluating
 from engine.nets.segmenter import StagedSegmenter
 from engine.runs.disk import disk_faults
 from engine.runs.folder import Workspace
@@ -54,7 +53,7 @@ def scene_features(weights: Weights) -> dict[str, Any]:
     count = min(IMAGES, len(part))
     rows = torch.tensor([place * len(part) // count for place in range(count)])
     image = Normalise(data, CPU)(part.images(rows))
-    with torch.no_grad(), evaluating(student):
+    with torch.no_grad():
         theirs, ours = (net.resume(image, after=None, until=cut) for net in (teacher.net, student))
     if theirs.shape != ours.shape:
         raise SpecError(f"at {cut} the maps of teacher and student have different shapes")
