@@ -20,8 +20,10 @@ from engine.api import Studio
 from engine.errors import DataError, SpecError, WeightsError
 from engine.execution import execute
 from engine.jobs import look_nets
+from engine.jobs.common import CPU
 from engine.jobs.look import look_masks, look_overlaps, looks_folder
-from engine.jobs.look_own import look_own, net_size
+from engine.jobs.look_own import look_own, shown_size
+from engine.jobs.predictor import load_predictor
 from engine.jobs.serve import answer
 from engine.runs.answers import saved_weights
 from engine.runs.folder import Meta, RunFolder, Workspace
@@ -271,17 +273,26 @@ def test_pictures_that_cannot_be_used_get_a_sentence_each(
     huge, words, gone = look_own(taught.id, [student(taught)], pictures)["scenes"]
     assert "more than 89,478,485 pixels" in huge["fault"]
     assert "no PNG, JPEG or WebP" in words["fault"]
-    assert "no longer there" in gone["fault"]
+    assert gone["fault"] == "This file is not there. Drop it in again."
 
 
 @pytest.mark.parametrize(
     ("own", "expected"),
-    [((4000, 2000), (96, 48)), ((3000, 4000), (56, 80)), ((9000, 100), (136, 32))],
+    [((640, 320), (640, 320)), ((4000, 3000), (1024, 768)), ((9000, 10), (1024, 1))],
 )
-def test_own_pictures_keep_their_shape_and_get_as_many_pixels(
-    own: tuple[int, int], expected: tuple[int, int]
-) -> None:
-    assert net_size(own, 48 * 96) == expected
+def test_own_pictures_keep_their_shape(own: tuple[int, int], expected: tuple[int, int]) -> None:
+    assert shown_size(own) == expected
+
+
+def test_an_own_picture_is_seen_as_predict_sees_it(taught: RunFolder, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (TALL * 3, WIDE, 3), dtype=np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "PNG")
+    pictures = upload(tmp_path, "tall.png", out.getvalue())
+    (own,) = look_own(taught.id, [student(taught)], pictures)["scenes"]
+    artefact = taught.artefacts / "student_last.safetensors"
+    expected = load_predictor(artefact, CPU).segment(Path(pictures[0]["path"]))
+    assert np.array_equal(mask_at(own["masks"][0], *expected.shape), expected)
 
 
 def test_own_pictures_are_read_from_one_folder_only(

@@ -50,11 +50,15 @@ class Segmenter:
     classes: tuple[str, ...]
     is_same: bool
 
-    def masks(self, pixels: Tensor) -> Tensor:
-        """(B, 3, H, W) uint8 images -> (B, H, W) uint8 classes."""
+    def see(self, pixels: Tensor) -> Tensor:
+        """(B, 3, H, W) uint8 images -> (B, classes, H, W) logits."""
         with torch.no_grad():
             logits: Tensor = self.net(Normalise(self.data, CPU)(pixels))
-            return logits.argmax(dim=1).to(torch.uint8)
+            return logits
+
+    def masks(self, pixels: Tensor) -> Tensor:
+        """(B, 3, H, W) uint8 images -> (B, H, W) uint8 classes."""
+        return self.see(pixels).argmax(dim=1).to(torch.uint8)
 
 
 def known_net(plain: Sequence[Any]) -> SavedNet:

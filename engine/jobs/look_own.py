@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.data.file_split import decode, look_at, seen_size
-from engine.errors import DataError, DistillError
+import torch
+
+from engine.data.file_split import decode, look, seen_size
+from engine.errors import DataError
 from engine.jobs.look import image_bytes, keep_mask, looks_folder
 from engine.jobs.look_nets import SavedNet, data_of, known_net, segmenter
+from engine.jobs.predictor import PictureError, Size, segment
 from engine.runs.disk import replace_file
 
 SHOWN_SIDE = 1024  # pixels, the longer side of a picture as it is shown
-STEP = 8  # pixels, of which the sides that a net sees are multiples
-LEAST_SIDE = 16
-MOST_RATIO = 4.0  # of the longer to the shorter side; beyond it the middle is kept
-
-Size = tuple[int, int]  # width, height
+HINTS = {"is not there": "Drop it in again."}
+HINT = "Save it as PNG, JPEG or WebP, and smaller."
 
 
 def look_own(
     run: str, nets: Sequence[Sequence[Any]], pictures: Sequence[Mapping[str, str]]
 ) -> dict[str, Any]:
-    """Masks of own pictures, scaled to about as many pixels as the run's pictures have.
+    """Masks of own pictures as `predict` makes them, of a large picture made smaller.
 
     A file that cannot be used gets a `fault` in words, and the others go on.
 
@@ -37,10 +36,9 @@ def look_own(
     data = data_of(run)
     saved = [known_net(net) for net in nets]
     found = [segmenter(one, run) for one in saved]
-    height, width = data.input_shape[1:]
+    net_size = (data.input_shape[2], data.input_shape[1])
     shown = [
-        {"name": one["name"], **_one(run, Path(one["path"]), saved, height * width)}
-        for one in pictures
+        {"name": one["name"], **_one(run, Path(one["path"]), saved, net_size)} for one in pictures
     ]
     return {
         "classes": data.classes,
@@ -50,53 +48,37 @@ def look_own(
     }
 
 
-def _one(run: str, file: Path, nets: Sequence[SavedNet], pixels: int) -> dict[str, Any]:
+def _one(run: str, file: Path, nets: Sequence[SavedNet], net_size: Size) -> dict[str, Any]:
     try:
-        return _drawn(run, _checked(file), nets, pixels)
-    except DistillError as error:
+        return _drawn(run, file, nets, net_size)
+    except PictureError as error:
+        return {"fault": f"This file {error}. {HINTS.get(str(error), HINT)}"}
+    except DataError as error:
         return {"fault": f"{error.message} {error.hint}".strip()}
 
 
-def _checked(file: Path) -> Path:
-    """The same file.
-
-    Raises:
-        DataError: it is no picture, or too large to be opened; said before it is decoded.
-    """
+def _drawn(run: str, file: Path, nets: Sequence[SavedNet], net_size: Size) -> dict[str, Any]:
     if not file.is_file():
-        raise DataError("The picture is no longer there.", hint="Drop it in again.")
-    (seen,) = look_at([file])
-    if seen.fault:
-        is_large = "pixels" in seen.fault
-        hint = "Make it smaller." if is_large else "Save it as a whole PNG, JPEG or WebP file."
-        raise DataError(f"This file {seen.fault}.", hint=hint)
-    return file
-
-
-def _drawn(run: str, file: Path, nets: Sequence[SavedNet], pixels: int) -> dict[str, Any]:
-    width, height = net_size(seen_size(file), pixels)
+        raise PictureError("is not there")
+    if fault := look(file).fault:
+        raise PictureError(fault)
+    size = shown_size(seen_size(file))
     folder = looks_folder() / "own" / file.stem
     folder.mkdir(parents=True, exist_ok=True)
-    image = folder / f"{width}x{height}.image"
-    if not image.exists():
-        times = SHOWN_SIDE / max(width, height)
-        large = (round(width * times), round(height * times))
-        replace_file(image, image_bytes(decode(file, large)), is_lasting=False)
     masks = []
     for saved in nets:
-        path = folder / f"{saved.slug}.{width}x{height}.mask"
+        path = folder / f"{saved.slug}.{net_size[0]}x{net_size[1]}.mask"
         if not path.exists():
-            small = decode(file, (width, height))
-            keep_mask(path, segmenter(saved, run).masks(small[None])[0])
+            mask = segment(segmenter(saved, run).see, file, net_size, size)
+            keep_mask(path, torch.from_numpy(mask))
         masks.append(str(path))
-    return {"image": str(image), "size": [height, width], "masks": masks, "fault": ""}
+    image = folder / "shown.image"
+    if not image.exists():
+        replace_file(image, image_bytes(decode(file, size)), is_lasting=False)
+    return {"image": str(image), "size": [size[1], size[0]], "masks": masks, "fault": ""}
 
 
-def net_size(own: Size, pixels: int) -> Size:
-    """Width and height of nearly the same shape, with about so many pixels."""
-    ratio = min(max(own[0] / own[1], 1 / MOST_RATIO), MOST_RATIO)
-    height = math.sqrt(pixels / ratio)
-    width, height = (
-        max(LEAST_SIDE, STEP * round(side / STEP)) for side in (height * ratio, height)
-    )
-    return width, height
+def shown_size(own: Size) -> Size:
+    """Width and height of the same shape; a large picture is made smaller."""
+    times = min(1.0, SHOWN_SIDE / max(own))
+    return max(1, round(own[0] * times)), max(1, round(own[1] * times))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,8 @@ from engine.runs.folder import RunFolder, Workspace
 from engine.spec import NetChoice, Task
 
 Labels = NDArray[np.uint8]
+Size = tuple[int, int]  # width, height
+See = Callable[[Tensor], Tensor]
 
 MOST_VIEWS = 65  # of one picture; a picture may be so many times as wide as the net's
 SAME = 1.01  # ratio of two shapes below which one is stretched to the other
@@ -66,20 +68,10 @@ class Predictor:
     def segment(self, file: Path) -> Labels:
         """(H, W) uint8 class of every pixel of the picture as it is seen.
 
-        The middle of the picture is what an evaluation sees; what it would cut off is seen in
-        further views beside it. Logits are resized to the picture (bilinear, corners not aligned).
-
         Raises:
             PictureError: the picture cannot be used.
         """
-        image = self._opened(file)
-        wide, tall = seen_size(file)
-        found = np.zeros((tall, wide), dtype=np.uint8)
-        for view in views((wide, tall), self.facts.size):
-            left, top, right, bottom = view.box
-            logits = self._logits(image, view.centring)
-            found[top:bottom, left:right] = _classes(logits, (bottom - top, right - left))
-        return found
+        return segment(self._see, file, self.facts.size)
 
     def rank(self, file: Path, count: int = 5) -> list[tuple[str, float]]:
         """The likeliest classes of a picture with their probabilities, the likeliest first.
@@ -87,28 +79,57 @@ class Predictor:
         Raises:
             PictureError: the picture cannot be used.
         """
-        shares = self._logits(self._opened(file)).softmax(dim=1)[0].cpu()
+        image = fit(opened(file, self.facts.size), self.facts.size)
+        shares = self._see(pixels_of(image)[None]).softmax(dim=1)[0].cpu()
         best = shares.topk(min(count, len(shares)))
         names = (self.facts.classes[label] for label in best.indices.tolist())
         return list(zip(names, best.values.tolist(), strict=True))
 
-    def _opened(self, file: Path) -> Image.Image:
-        if not file.is_file():
-            raise PictureError("is not there")
-        if fault := look(file).fault:
-            raise PictureError(fault)
-        try:
-            return open_rgb(file, self.facts.size)
-        except UNREADABLE:
-            raise PictureError("is damaged") from None
-
-    def _logits(self, image: Image.Image, centring: tuple[float, float] = (0.5, 0.5)) -> Tensor:
-        """(1, classes) or (1, classes, h, w) of one view of a picture."""
-        pixels = pixels_of(fit(image, self.facts.size, centring))
-        normalise = Normalise(self.facts, self.device)
+    def _see(self, pixels: Tensor) -> Tensor:
+        """(B, 3, h, w) uint8 -> (B, classes) or (B, classes, h, w) logits."""
         with torch.inference_mode():
-            logits: Tensor = self.net(normalise(pixels[None].to(self.device)))
+            logits: Tensor = self.net(Normalise(self.facts, self.device)(pixels.to(self.device)))
         return logits.float()
+
+
+def segment(see: See, file: Path, net_size: Size, size: Size | None = None) -> Labels:
+    """(H, W) uint8 class of every pixel of a picture as it is seen.
+
+    The middle of the picture is what an evaluation sees; what it would cut off is seen in
+    further views beside it. Logits are resized to the picture (bilinear, corners not aligned).
+
+    Args:
+        see: (B, 3, h, w) uint8 images of the net's size -> (B, C, h', w') logits.
+        net_size: width and height of the net's images.
+        size: width and height of the result, in about the picture's shape; None: the picture's.
+
+    Raises:
+        PictureError: the picture cannot be used.
+    """
+    image = opened(file, net_size)
+    wide, tall = size or seen_size(file)
+    found = np.zeros((tall, wide), dtype=np.uint8)
+    for view in views((wide, tall), net_size):
+        left, top, right, bottom = view.box
+        logits = see(pixels_of(fit(image, net_size, view.centring))[None])
+        found[top:bottom, left:right] = _classes(logits, (bottom - top, right - left))
+    return found
+
+
+def opened(file: Path, net_size: Size) -> Image.Image:
+    """A picture as it is seen, in RGB.
+
+    Raises:
+        PictureError: it cannot be used.
+    """
+    if not file.is_file():
+        raise PictureError("is not there")
+    if fault := look(file).fault:
+        raise PictureError(fault)
+    try:
+        return open_rgb(file, net_size)
+    except UNREADABLE:
+        raise PictureError("is damaged") from None
 
 
 def predictor_of(

@@ -73,8 +73,8 @@ def _viewer(found: Studio, pair: Pair, pictures: Sequence[tuple[str, str]]) -> N
     st.markdown(f"**{shown['name']}**")
     scene_view(scene, key="look_own_scene", of=f"{pair.nets} {pictures}", on_turn=_go)
     st.caption(
-        f"The nets saw it at {width} × {height} pixels. Nobody tells the truth here, so there is no"
-        " overlap to measure."
+        "The nets saw it as large as the pictures they learnt from, in several views where its"
+        " shape is another. Nobody tells the truth here, so there is no overlap to measure."
     )
     downloads(scene)
 
