@@ -416,9 +416,12 @@ def test_pictures_are_asked_for_with_what_the_run_saw(
 
     monkeypatch.setattr(api.JobProcess, "ask", ask)
     assert studio.pictures(run_id, [4]).status == "done"
-    params = {"data": {"name": "shapes", "knobs": {}}, "seed": 3, "rows": [4]}
-    assert asked[0] == ("pictures", {**params, "fingerprint": "abc"}, {})
-    assert asked[1] == ("pictures", {**params, "fingerprint": "abc"}, {"again": True})
+    params = {
+        **{"data": {"name": "shapes", "knobs": {}}, "seed": 3, "rows": [4]},
+        **{"fingerprint": "abc", "split": "train", "side": 96},
+    }
+    assert asked[0] == ("pictures", params, {})
+    assert asked[1] == ("pictures", params, {"again": True})
 
 
 def test_what_parts_hold_is_asked_for_by_run_and_position(

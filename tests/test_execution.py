@@ -185,7 +185,7 @@ def some_steps_are_told_together() -> Any:
     """So that a run may be left with open sums, and in the middle of an evaluation."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("engine.training.loop.TELLINGS_PER_EPOCH", 2)
-        patch.setattr("engine.execution.EVALUATION_BATCH", tiny.HELD // 2)
+        patch.setattr("engine.assembly.EVALUATION_BATCH", tiny.HELD // 2)
         yield
 
 

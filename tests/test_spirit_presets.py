@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
@@ -89,20 +90,24 @@ def test_labels_of_the_photographs_are_not_those_of_their_teacher() -> None:
 
 @pytest.mark.slow
 def test_the_demo_shows_what_it_is_for(tmp_path: Path) -> None:
-    """Of one seed; the orderings of the mean over three are those of the README."""
-    command = [sys.executable, "-m", "engine", "run", "spirit-demo", "--set", "seed=0", "--json"]
+    """The numeric test 15 of the design among others, on the preset's own three seeds."""
+    command = [sys.executable, "-m", "engine", "run", "spirit-demo", "--json"]
     ended = subprocess.run(
         [*command, "--workspace", str(tmp_path)], cwd=ROOT, capture_output=True, text=True
     )
     assert ended.returncode == 0, ended.stderr
     answer = json.loads(ended.stdout.splitlines()[-1])
-    assert answer["status"] == "finished" and len(answer["runs"]) == 3
+    assert answer["status"] == "finished" and len(answer["runs"]) == 9
     scratch, sd, esd = (answer["figures"][name] for name in ("scratch", "sd", "esd"))
-    assert esd["miou"] > sd["miou"] > scratch["miou"] > 1 / 7
-    assert 0 < esd["feature_distance"] < sd["feature_distance"] < 1
+    assert esd["miou"] > sd["miou"] > scratch["miou"] + 0.01
+    assert scratch["miou"] > 1 / 7
+    distances = zip(
+        esd["by_seed"]["feature_distance"], sd["by_seed"]["feature_distance"], strict=True
+    )
+    assert all(0 < near < far < 1 for near, far in distances)
     assert "feature_distance" not in scratch
     for found in (scratch, sd, esd):
-        assert found["by_seed"]["miou"] == [found["miou"]]
+        assert found["miou"] == pytest.approx(fmean(found["by_seed"]["miou"]))
         assert found["variance"] > 0
     folder = Workspace.open(tmp_path).run(answer["run"])
     costs = {
