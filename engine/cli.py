@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from engine.api import PRESETS, named_preset, plan_preset
+from engine.api.plans import PRESETS, named_preset, plan_preset
 from engine.errors import DistillError, SpecError, WorkspaceError
 from engine.predict_command import predict
 from engine.runs.diff import diff_runs

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.api import plan_preset
+from engine.api.plans import plan_preset
 from engine.assembly import check_parts
 from engine.runs.data_folders import KNOBS
 from engine.runs.presets import Preset, read_presets

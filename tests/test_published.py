@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.api import PRESETS, RunSpec, Studio
+from engine.api import RunSpec, Studio
+from engine.api.plans import PRESETS
 from engine.runs.folder import Meta, Workspace
 from engine.runs.presets import find_preset, load_presets
 from tests.pages.canned import whole

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.api import PRESETS, Studio, plan_preset
+from engine.api import Studio
+from engine.api.plans import PRESETS, plan_preset
 from engine.assembly import check_parts
 from engine.data.data_root import find_root
 from engine.errors import DataError

@@ -55,10 +55,9 @@ class InheritExplore(Taught):
 
     Student: task_weight * CE + weight * what the distiller measures on the inheriting channels
     - explore_weight * a bounded distance on the others. With the distiller `coder` it is the
-    authors' IE-FT; with `at` IE-AT (weight 100 of both parts, for distances that reach 1/32 at most) and
-    with `ofd` IE-OD, of which only names and figures are published, so that their construction
-    is ours. The student that is deployed is the plain
-    one.
+    authors' IE-FT; with `at` IE-AT (weight 100 of both parts, as its distances reach 1/32 at
+    most) and with `ofd` IE-OD, of which only names and figures are published, so that their
+    construction is ours. The student that is deployed is the plain one.
     """
 
     def __init__(

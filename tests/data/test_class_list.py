@@ -60,7 +60,10 @@ def test_the_table_is_read_before_the_text(listed):
         ("index,name\nfirst,sky\n", "class 1 cannot be read"),
         ("name,r,g,b\nsky,1,2,3\nroad,1,2,300\n", "class 2 has no colour"),
         ("name,r,g,b\nsky,1,2,3\nroad,1,2\n", "class 2 has no colour"),
-        ("name,r,g,b\nsky,1,2,3\nroad,1,2,3\n", r"class 2 \(road\) has an index or colour of another"),
+        (
+            "name,r,g,b\nsky,1,2,3\nroad,1,2,3\n",
+            r"class 2 \(road\) has an index or colour of another",
+        ),
         ("index,name\n0,sky\n0,road\n", r"class 2 \(road\) has an index or colour of another"),
         ("name\nsky\nsky\n", "two classes of one name: sky"),
         ("name\nsky\n", "has 1 classes; 2 to 254"),
