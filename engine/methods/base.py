@@ -132,6 +132,7 @@ def optimizer_of(schedule: Schedule, groups: list[dict[str, Any]]) -> Optimizer:
             lr=schedule.lr,
             betas=(schedule.momentum, 0.999),
             weight_decay=schedule.weight_decay,
+            fused=True,  # of many small tensors a tenth of a step otherwise
         )
     return torch.optim.SGD(
         groups,
