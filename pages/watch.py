@@ -79,10 +79,12 @@ def _live(found: Studio, was_live: bool) -> None:
     if card.status == "finished" and not members & {run.id for run in active}:
         closing_card(found, lines)
     numbers(card, view, evidence, mine)
-    if text := narrate(view, "teacher" if role_of(card) == "teacher" else "student"):
-        st.markdown(f":material/chat: {text}")
-    if view.checkpoints:
-        site.link("look", "Look at its predictions", icon=":material/visibility:", run=card.id)
+    # What comes and goes must not move the charts: they would lose their zoom.
+    with st.container():
+        if text := narrate(view, "teacher" if role_of(card) == "teacher" else "student"):
+            st.markdown(f":material/chat: {text}")
+        if view.checkpoints:
+            site.link("look", "Look at its predictions", icon=":material/visibility:", run=card.id)
     is_segmenter = card.spec is not None and card.spec.task == "segment"
     words = headline_of(card.spec.headline if card.spec else view.headline)
     if is_segmenter:
@@ -94,7 +96,8 @@ def _live(found: Studio, was_live: bool) -> None:
             look = look_choices("watch")
         keep = card.experiment.id if card.experiment else card.id
         accuracy_plot(lines, look, key="watch_accuracy", keep=keep)
-        imitation_plot(view, look, key="watch_imitation", keep=card.id)
+        with st.container():
+            imitation_plot(view, look, key="watch_imitation", keep=card.id)
         st.markdown("**What the student is corrected for**")
         terms_plot(view, look, key="watch_terms", keep=card.id)
     with right:
