@@ -79,6 +79,16 @@ def test_a_method_brings_the_weights_that_a_distiller_needs_in_it(page: AppTest)
     assert "explore_weight" not in spec_of(page).method.knobs
 
 
+def test_weights_are_brought_to_a_preset_whose_distiller_is_changed(
+    page: AppTest, open_page: Open
+) -> None:
+    page = open_page("distill", preset="ie-demo")  # the fixture has answered its jobs
+    assert spec_of(page).distiller.name == "coder"
+    box(page, *COPIED).set_value("at").run()
+    assert spec_of(page).distiller.knobs == {"weight": 100.0}
+    assert spec_of(page).method.knobs["explore_weight"] == 100.0
+
+
 def test_a_part_that_a_method_may_have_is_left_out_until_it_is_asked_for(page: AppTest) -> None:
     page.session_state["mode"] = "expert"
     page.run()

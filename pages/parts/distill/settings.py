@@ -112,8 +112,9 @@ def _follow(form: Form, parts: Mapping[str, Mapping[str, Knobs]]) -> bool:
         return False
     draft.put_about("settings_for", choice)
     changes: dict[str, Any] = {}
-    is_new = bool(before) and before["method.name"] != choice["method.name"]
-    for part, knobs in _in_use(parts, has_new_method=is_new).items():
+    chosen = ("method.name", "distiller.name")
+    is_new = bool(before) and any(before[path] != choice[path] for path in chosen)
+    for part, knobs in _in_use(parts, is_new=is_new).items():
         changes[f"{part}.knobs"] = dict(knobs)
     presets = {preset.name: preset for preset in form.found.presets()}
     preset = presets.get(draft.about("preset"))
@@ -125,16 +126,14 @@ def _follow(form: Form, parts: Mapping[str, Mapping[str, Knobs]]) -> bool:
     return bool(changes)
 
 
-def _in_use(
-    parts: Mapping[str, Mapping[str, Knobs]], *, has_new_method: bool
-) -> Mapping[str, Knobs]:
+def _in_use(parts: Mapping[str, Mapping[str, Knobs]], *, is_new: bool) -> Mapping[str, Knobs]:
     """The settings in use; the first where these are of another method; none where own.
 
     A method with settings of its own brings them all the same. What fills a form stays as it is.
     """
     name = draft.about("settings")
     if name in (None, "", OWN):
-        return parts.get(IE, {}) if has_new_method else {}
+        return parts.get(IE, {}) if is_new else {}
     return parts.get(name) or next(iter(parts.values()), {"distiller": {}, "method": {}})
 
 
