@@ -22,9 +22,9 @@ from PIL import Image
 from torch import Tensor
 
 from engine import cli
+from engine.class_colours import class_palette
 from engine.data.device_loader import Normalise
 from engine.data.file_split import decode
-from engine.data.palette import palette_of
 from engine.errors import DistillError, SpecError, WeightsError, WorkspaceError
 from engine.execution import execute
 from engine.jobs.painting import captioned, overlay
@@ -411,10 +411,8 @@ def test_a_run_answers_in_a_terminal(
 
 
 def test_colours_of_classes_are_apart() -> None:
-    colours = palette_of(60)
+    colours = class_palette((), 60)
     assert len(set(colours)) == 60 and all(0 <= tone < 256 for one in colours for tone in one)
-    assert palette_of(3, PALETTE) == PALETTE
-    assert palette_of(2, PALETTE) == colours[:2]
 
 
 def test_an_overlay_blends_the_colours_and_names_what_is_there() -> None:
@@ -437,4 +435,6 @@ def test_a_picture_of_any_size_has_room_for_its_words(size: tuple[int, int]) -> 
     assert shown.width >= 150 and shown.height >= 50
     assert max(shown.size) <= 2048 + 100
     mask = np.zeros(size[::-1], dtype=np.uint8)
-    assert max(overlay(Image.new("RGB", size), mask, ["a"], palette_of(1)).size) <= 2048 + 100
+    assert (
+        max(overlay(Image.new("RGB", size), mask, ["a"], class_palette((), 1)).size) <= 2048 + 100
+    )

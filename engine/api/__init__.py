@@ -24,6 +24,7 @@ import psutil
 from engine.api.cards import Active, Evidence, Machine, RunCard
 from engine.api.plans import ENGINE, PRESETS, SHIPPED, named_preset, plan_preset
 from engine.api.questions import Questions, SavedNet, Weights
+from engine.class_colours import class_palette, other_palette
 from engine.errors import DistillError, SpecError, WorkspaceError
 from engine.events import CostMeasured, Evaluated, Note, Prepared, RunEnded, SpotsCounted
 from engine.runs import control
@@ -98,6 +99,8 @@ __all__ = [
     "Summary",
     "Weights",
     "WorkspaceError",
+    "class_palette",
+    "other_palette",
     "parse_spec",
     "read_spec",
     "studio",

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from engine.class_colours import RGB, class_palette
 from engine.data import DataSet
 from engine.data.batch import VOID, MaskedSplit
-from engine.data.palette import RGB, palette_of
 from engine.jobs.common import described, png
 
 SHOWN = 8
@@ -30,7 +30,7 @@ def mask_samples(data: DataSet) -> dict[str, Any]:
     of each class in all training masks, `unlabelled` those of none; `colours` are hexadecimal;
     `proximity` are some of the pictures without masks, `num_proximity` how many there are.
     """
-    colours = palette_of(len(data.classes), data.palette)
+    colours = class_palette(data.palette, len(data.classes))
     picked = _picked(data)
     pairs = [(_picture(split, row), _mask(split, row)) for _, split, row in picked]
     counts = _pixels(data)

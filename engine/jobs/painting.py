@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from engine.data.palette import RGB
+from engine.class_colours import RGB
 
 Labels = NDArray[np.uint8]
 

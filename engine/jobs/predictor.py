@@ -15,9 +15,9 @@ from PIL import Image
 from pydantic import ValidationError
 from torch import Tensor
 
+from engine.class_colours import RGB, class_palette
 from engine.data.device_loader import Normalise
 from engine.data.file_split import UNREADABLE, fit, look, open_rgb, pixels_of, seen_size
-from engine.data.palette import RGB, palette_of
 from engine.errors import SpecError, WeightsError
 from engine.nets import NETS, StagedNet, build_net
 from engine.nets.freeze import freeze
@@ -305,5 +305,6 @@ def _facts(file: Path, told: dict[str, Fact]) -> Facts:
         (wide, tall),
         (mean[0], mean[1], mean[2]),
         (std[0], std[1], std[2]),
-        palette_of(len(classes), chosen),
+        # A mask's file keeps the data set's colours, by which others may read it.
+        tuple(chosen) if len(chosen) == len(classes) else class_palette((), len(classes)),
     )

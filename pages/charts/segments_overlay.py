@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pages.charts.class_colours import class_palette
+from engine.api import class_palette
 
 Bytes = NDArray[np.uint8]
 Colour = tuple[int, int, int]

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from engine.api import Choice
-from pages.charts.class_colours import APART, class_palette, distance, other_palette
+from engine.class_colours import APART, class_palette, distance, other_palette
 from pages.charts.look import (
     group_of,
     iou_rows,

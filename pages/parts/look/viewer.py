@@ -10,8 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from engine.api import SavedNet, Studio
-from pages.charts.class_colours import class_palette, other_palette
+from engine.api import SavedNet, Studio, class_palette, other_palette
 from pages.charts.look import (
     Order,
     group_of,
