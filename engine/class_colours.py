@@ -1,4 +1,4 @@
-"""Colours of classes that stay apart for colour-blind readers too."""
+"""Colours of classes that stay apart for colour-blind readers too, and masks painted in them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 RGB = tuple[int, int, int]
+Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
 APART = 16.0  # CIE 1976 distance, in the worst of four ways of seeing
+VOID = 255  # in a mask: nobody says what this pixel shows
+OPACITY = 0.6  # of a class's colour over a picture
+EDGE = 0.45  # what remains of a colour where two classes meet
+GREY = 128
 LEVELS = (25, 75, 130, 185, 235)  # of each tone of a colour that may be taken
 
 _GRID = tuple((red, green, blue) for red in LEVELS for green in LEVELS for blue in LEVELS)
@@ -74,6 +79,35 @@ def distance(one: RGB, other: RGB) -> float:
     return float(np.linalg.norm(_lab([one]) - _lab([other]), axis=-1).min())
 
 
+def tinted(image: Bytes | None, mask: Bytes, colours: Sequence[RGB]) -> Bytes:
+    """A mask over its image.
+
+    Args:
+        image: (H, W, 3); None: over nothing, colours only.
+        mask: (H, W) class ids; VOID shows the image in grey stripes.
+        colours: of each class.
+
+    Returns:
+        (H, W, 3) uint8; where two classes meet the colour is darker, so that areas are told
+        apart without it too.
+    """
+    table = np.full((256, 3), GREY, dtype=np.float32)
+    table[: len(colours)] = np.array(colours, dtype=np.float32).reshape(-1, 3)
+    if image is None:
+        painted = table[mask]
+    else:
+        painted = (table * np.float32(OPACITY))[mask]
+        painted += image * np.float32(1 - OPACITY)
+    void = mask == VOID
+    if void.any():
+        down, across = np.indices(mask.shape)
+        stripes = np.where((down + across) // 3 % 2, 1.15, 0.8).astype(np.float32)[..., None]
+        under = GREY if image is None else image.mean(axis=2, keepdims=True)
+        painted = np.where(void[..., None], under * stripes, painted)
+    painted[_edges(mask)] *= EDGE
+    return painted.clip(0, 255).astype(np.uint8)
+
+
 @lru_cache(maxsize=64)
 def _apart(given: tuple[RGB, ...], count: int) -> tuple[RGB, ...]:
     kept: dict[int, RGB] = {}
@@ -108,3 +142,11 @@ def _lab(colours: Sequence[RGB]) -> Floats:
     root = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
     x, y, z = root[..., 0], root[..., 1], root[..., 2]
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
+
+
+def _edges(mask: Bytes) -> NDArray[np.bool_]:
+    """(H, W) pixels whose right or lower neighbour is of another class."""
+    found = np.zeros(mask.shape, dtype=bool)
+    found[:, :-1] |= mask[:, :-1] != mask[:, 1:]
+    found[:-1] |= mask[:-1] != mask[1:]
+    return found

@@ -277,10 +277,14 @@ def bench_step(
             device=device,
             rounds=rounds,
         )
-    names = (name.replace("_over_", " / ") for name in pairs[0])
-    table = Table(*names, title=f"{device}, {threads} threads, medians of {rounds}")
+    shown = [name for name in pairs[0] if name not in ("teacher", "student")]
+    table = Table(
+        *(name.replace("_over_", " / ") for name in shown),
+        title=f"{teacher} to {student}, {device}, {threads} threads, medians of {rounds}",
+    )
     for row in pairs:
-        table.add_row(*(f"{v:.2f}" if isinstance(v, float) else v for v in row.values()))
+        values = (row[name] for name in shown)
+        table.add_row(*(f"{v:.2f}" if isinstance(v, float) else v for v in values))
     screen.print(table)
     if as_json:
         print(json.dumps({"pairs": pairs}))

@@ -161,8 +161,8 @@ class _Run:
             if changes := self._changes():
                 yield Note(
                     level="warning",
-                    text=f"Resumed with another {', '.join(changes)}: not exact. The rest of this"
-                    " run may differ from one that was never interrupted.",
+                    text=f"Not resumed exactly, as these changed: {', '.join(changes)}. The rest of"
+                    " this run may differ from one that was never interrupted.",
                 )
         self.folder.write_environment(self._environment())
 

@@ -10,7 +10,7 @@ from pages.parts.distill import draft
 from pages.parts.distill.budget import budget
 from pages.parts.distill.catalogue import catalogue_or_wait
 from pages.parts.distill.data import data
-from pages.parts.distill.form import TRAIN, Form, axes_of, num_runs, teacher_first
+from pages.parts.distill.form import TRAIN, Form, axes_of, num_runs, teacher_first, wants_baseline
 from pages.parts.distill.method import method
 from pages.parts.distill.outlook import outlook
 from pages.parts.distill.pair import pair
@@ -95,7 +95,7 @@ def _queue(form: Form, spec: RunSpec) -> None:
         spec,
         name=draft.about("name") or default_name(spec),
         axes=axes_of(form),
-        with_baseline=bool(draft.about("with_baseline")) and "teacher" in form.needs,
+        with_baseline=wants_baseline(),
         teacher_first=teacher_first(spec),
     )
     if experiment is not None:

@@ -574,7 +574,7 @@ def test_resuming_under_other_threads_is_told_as_not_exact(
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     assert drive(run, execute) == "finished"
     notes = [note.text for note in of_kind(run, Note) if note.level == "warning"]
-    assert any("another settings, threads: not exact" in note for note in notes)
+    assert any("these changed: settings, threads." in note for note in notes)
 
 
 # What a policy must not disturb

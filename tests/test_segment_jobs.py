@@ -17,7 +17,6 @@ from PIL import Image
 from engine.data.batch import VOID
 from engine.jobs.drafts import check, pairs
 from engine.jobs.estimates import estimate
-from engine.jobs.mask_samples import OPACITY, overlay
 from engine.jobs.pictures import samples
 from engine.jobs.teachers import teacher_check
 from engine.spec import RunSpec
@@ -69,17 +68,6 @@ def test_the_pixels_of_each_class_are_counted_in_the_training_masks() -> None:
     assert list(found["counts"].values()) == wanted
     assert found["unlabelled"] == int((masks == VOID).sum()) > 0
     assert sum(wanted) + found["unlabelled"] == masks.numel()
-
-
-def test_a_mask_is_painted_in_its_class_s_colour_and_no_class_is_left_as_it_was() -> None:
-    picture = np.full((4, 6, 3), 100, dtype=np.uint8)
-    mask = np.zeros((4, 6), dtype=np.uint8)
-    mask[:, 4:] = VOID
-    painted = overlay(picture, mask, ((200, 0, 100),))
-    wanted = [int(OPACITY * tone + (1 - OPACITY) * 100) for tone in (200, 0, 100)]
-    assert painted[1, 1].tolist() == wanted
-    assert painted[1, 5].tolist() == [100, 100, 100]
-    assert painted[1, 4].tolist() == [255, 255, 255], "a line where the classes meet"
 
 
 # What the form checks

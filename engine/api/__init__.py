@@ -24,7 +24,7 @@ import psutil
 from engine.api.cards import Active, Evidence, Machine, RunCard
 from engine.api.plans import ENGINE, PRESETS, SHIPPED, named_preset, plan_preset
 from engine.api.questions import Questions, SavedNet, Weights
-from engine.class_colours import class_palette, other_palette
+from engine.class_colours import VOID, class_palette, other_palette, tinted
 from engine.errors import DistillError, SpecError, WorkspaceError
 from engine.events import CostMeasured, Evaluated, Note, Prepared, RunEnded, SpotsCounted
 from engine.runs import control
@@ -61,6 +61,7 @@ from engine.runs.view import Curve, RunView, fold
 from engine.spec import Choice, NetChoice, RunSpec, Schedule, parse_spec, read_spec
 
 __all__ = [
+    "VOID",
     "Active",
     "Answers",
     "Beat",
@@ -104,6 +105,7 @@ __all__ = [
     "parse_spec",
     "read_spec",
     "studio",
+    "tinted",
 ]
 
 NEEDED_BYTES = 500_000_000  # below it a run would soon fill the disk

@@ -9,10 +9,9 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from engine.class_colours import VOID as VOID
 from engine.registry import Registry
 from engine.spec import Task
-
-VOID = 255  # in a mask: nobody says what this pixel shows
 
 
 @dataclass(frozen=True, slots=True)

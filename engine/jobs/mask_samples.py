@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from engine.class_colours import RGB, class_palette
+from engine.class_colours import class_palette, tinted
 from engine.data import DataSet
 from engine.data.batch import VOID, MaskedSplit
 from engine.jobs.common import described, png
@@ -17,7 +17,6 @@ from engine.jobs.common import described, png
 SHOWN = 8
 OTHERS = 4  # proximity pictures
 WIDTH = 256  # pixels, of a picture on the page
-OPACITY = 0.55
 CHUNK = 64  # masks that are counted at once
 
 Picture = NDArray[np.uint8]
@@ -39,7 +38,7 @@ def mask_samples(data: DataSet) -> dict[str, Any]:
     return {
         "images": [png(_fitted(picture)) for picture, _ in pairs],
         "overlays": [
-            png(overlay(_fitted(picture), _fitted(mask), colours)) for picture, mask in pairs
+            png(tinted(_fitted(picture), _fitted(mask), colours)) for picture, mask in pairs
         ],
         "labels": [name for name, _, _ in picked],
         "counts": dict(zip(data.classes, counts[: len(data.classes)], strict=True)),
@@ -52,22 +51,6 @@ def mask_samples(data: DataSet) -> dict[str, Any]:
         "num_proximity": num_others,
         **described(data),
     }
-
-
-def overlay(picture: Picture, mask: Picture, colours: tuple[RGB, ...]) -> Picture:
-    """(H, W, 3) picture under the colours of its (H, W) mask; a white line where classes meet.
-
-    Pixels of no class keep their own colour.
-    """
-    table = np.zeros((256, 3), dtype=np.float32)
-    table[: len(colours)] = colours
-    painted = OPACITY * table[mask] + (1 - OPACITY) * picture
-    found = np.where(mask[..., None] == VOID, picture, painted.astype(np.uint8))
-    edge = np.zeros(mask.shape, dtype=bool)
-    edge[:, 1:] |= mask[:, 1:] != mask[:, :-1]
-    edge[1:] |= mask[1:] != mask[:-1]
-    found[edge] = 255
-    return found
 
 
 def _picked(data: DataSet) -> list[tuple[str, MaskedSplit, int]]:

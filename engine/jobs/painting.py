@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from engine.class_colours import RGB
+from engine.class_colours import RGB, tinted
 
 Labels = NDArray[np.uint8]
 
@@ -30,28 +30,22 @@ def overlay(
     mask: Labels,
     names: Sequence[str],
     palette: Sequence[RGB],
-    opacity: float = 0.5,
 ) -> Image.Image:
-    """The picture with its mask over it, dark lines between classes, and a legend below.
+    """The picture with its mask over it, and a legend below.
 
     Args:
         image: in RGB, of the mask's width and height.
         mask: (H, W) uint8 classes.
-        opacity: of the mask, from 0 to 1.
     """
     size = _shown_size(image.size)
     shown = image.resize(size, Image.Resampling.BILINEAR)
-    small = Image.fromarray(mask).resize(size, Image.Resampling.NEAREST)
-    labels = np.array(small)
-    colours = np.zeros((256, 3), dtype=np.uint8)
-    colours[: len(palette)] = palette
-    blended = np.array(Image.blend(shown, Image.fromarray(colours[labels]), opacity))
-    blended[_edges(labels)] = INK
+    labels = np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
+    painted = tinted(np.asarray(shown), labels, palette)
     present, counts = np.unique(mask, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     lines = [(int(present[row]), counts[row] / mask.size) for row in order]
     legend = [(f"{names[label]}  {share:.1%}", palette[label], 0.0) for label, share in lines]
-    return _with_lines(Image.fromarray(blended), legend)
+    return _with_lines(Image.fromarray(painted), legend)
 
 
 def captioned(image: Image.Image, ranked: Sequence[tuple[str, float]]) -> Image.Image:
@@ -70,14 +64,6 @@ def _shown_size(size: tuple[int, int]) -> tuple[int, int]:
         return max(1, size[0] * LARGEST // longest), max(1, size[1] * LARGEST // longest)
     times = max(1, min(-(-NARROWEST // size[0]), LARGEST // longest))
     return size[0] * times, size[1] * times
-
-
-def _edges(labels: Labels) -> NDArray[np.bool_]:
-    """(H, W) where the class differs from that of the pixel to the left or above."""
-    found = np.zeros(labels.shape, dtype=bool)
-    found[1:] |= labels[1:] != labels[:-1]
-    found[:, 1:] |= labels[:, 1:] != labels[:, :-1]
-    return found
 
 
 def _with_lines(image: Image.Image, lines: Sequence[tuple[str, RGB, float]]) -> Image.Image:

@@ -11,12 +11,11 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from engine.api import Choice
+from engine.api import VOID, Choice
 
 Shares = Sequence[float | None]  # overlap by class, 0 to 1; None where the truth lacks the class
 Order = Literal["worst", "gap", "order"]
 
-VOID = 255  # in a mask: nobody says what this pixel shows
 PIXELS_AT_ONCE = 600_000  # of the pictures that are asked for together
 MOST_AT_ONCE = 16
 # Settings of a data set that change which images are trained on, and how, but no held-out image.

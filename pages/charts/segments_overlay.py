@@ -11,16 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from engine.api import class_palette
+from engine.api import VOID, class_palette, tinted
 
 Bytes = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
-VOID = 255  # in a mask: nobody says what this pixel shows
 TILE = 240  # pixels of a tile's longer side, about
 GAP = 6  # pixels between two tiles
-OPACITY = 0.6  # of a class's colour over the image
-EDGE = 0.45  # what remains of a colour where two classes meet
 GREY = 128
 
 
@@ -33,35 +30,6 @@ def class_names(environment: Mapping[str, Any], count: int) -> list[str]:
 def class_colours(environment: Mapping[str, Any], count: int) -> tuple[Colour, ...]:
     """The colours that a run kept of its classes, where they stay apart; else others."""
     return class_palette(environment.get("palette", ()), count)
-
-
-def tinted(image: Bytes | None, mask: Bytes, colours: Sequence[Colour]) -> Bytes:
-    """A mask over its image.
-
-    Args:
-        image: (H, W, 3); None: over nothing, colours only.
-        mask: (H, W) class ids; VOID shows the image in grey stripes.
-        colours: of each class.
-
-    Returns:
-        (H, W, 3) uint8; where two classes meet the colour is darker, so that areas are told
-        apart without it too.
-    """
-    table = np.full((256, 3), GREY, dtype=np.float32)
-    table[: len(colours)] = np.array(colours, dtype=np.float32).reshape(-1, 3)
-    if image is None:
-        painted = table[mask]
-    else:
-        painted = (table * np.float32(OPACITY))[mask]
-        painted += image * np.float32(1 - OPACITY)
-    void = mask == VOID
-    if void.any():
-        down, across = np.indices(mask.shape)
-        stripes = np.where((down + across) // 3 % 2, 1.15, 0.8).astype(np.float32)[..., None]
-        under = GREY if image is None else image.mean(axis=2, keepdims=True)
-        painted = np.where(void[..., None], under * stripes, painted)
-    painted[_edges(mask)] *= EDGE
-    return painted.clip(0, 255).astype(np.uint8)
 
 
 def mistakes(image: Bytes | None, mask: Bytes, truth: Bytes, colours: Sequence[Colour]) -> Bytes:
@@ -156,14 +124,6 @@ def legend(names: Sequence[str], colours: Sequence[Colour]) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _edges(mask: Bytes) -> NDArray[np.bool_]:
-    """(H, W) pixels whose right or lower neighbour is of another class."""
-    found = np.zeros(mask.shape, dtype=bool)
-    found[:, :-1] |= mask[:, :-1] != mask[:, 1:]
-    found[:-1] |= mask[:-1] != mask[1:]
-    return found
 
 
 def _tile_size(width: int, height: int) -> tuple[int, int]:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from engine.api import Overlaps
+from engine.class_colours import EDGE, OPACITY, tinted
 from engine.runs.view import Curve, RunView, fold
 from pages.charts.colour import DARK, LIGHT
 from pages.charts.curve import Look, terms_figure
@@ -46,9 +47,7 @@ from pages.charts.segments_curves import (
 )
 from pages.charts.segments_fronts import front_strip, gap_ratio, ramp, scale_end
 from pages.charts.segments_overlay import (
-    EDGE,
     GAP,
-    OPACITY,
     class_colours,
     class_names,
     legend,
@@ -56,7 +55,6 @@ from pages.charts.segments_overlay import (
     png,
     shares,
     strip,
-    tinted,
 )
 from tests.pages import canned_segments as canned
 

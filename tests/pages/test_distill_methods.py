@@ -9,6 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from engine import jobs
+from engine.runs.folder import Workspace
 from engine.runs.job_process import JobProcess, JobState
 from engine.spec import parse_spec
 from tests.pages.conftest import Open
@@ -32,6 +33,7 @@ def page(open_page: Open, monkeypatch: pytest.MonkeyPatch, catalogue: Mapping[st
 
     monkeypatch.setattr(JobProcess, "ask", ask)
     monkeypatch.setattr(Studio, "catalogue", lambda _, **_more: catalogue)
+    monkeypatch.setattr(Studio, "is_working", lambda _: True)
     return open_page("distill")
 
 
@@ -106,3 +108,19 @@ def test_without_a_teacher_nets_may_learn_together(page: AppTest) -> None:
     found = spec_of(page)
     assert found.method.name == "mutual"
     assert found.teacher is None and found.distiller is None and found.policy is None
+
+
+def test_nets_that_learn_together_are_compared_with_one_alone(
+    page: AppTest, workspace: Workspace
+) -> None:
+    next(one for one in page.toggle if one.label == "A teacher helps").set_value(False).run()
+    toggle = next(one for one in page.toggle if one.label == "Also train the student alone")
+    assert toggle.disabled, "it is the student alone already"
+    choose(page, "mutual")
+    next(one for one in page.button if "Queue 2 runs" in one.label).click().run()
+    specs = {run.meta().role: run.spec() for run in workspace.runs()}
+    assert {role: spec.method.name for role, spec in specs.items()} == {
+        "alone": "alone",
+        "student": "mutual",
+    }
+    assert specs["alone"].student == specs["student"].student

@@ -114,7 +114,7 @@ def test_only_parts_of_the_task_are_offered(page: AppTest, catalogue: Mapping[st
 def test_going_back_and_forth_between_tasks_loses_nothing(page: AppTest) -> None:
     page.session_state["mode"] = "expert"
     page.run()
-    take(page, "number_input", "Imitation lr", 0.005)
+    take(page, "number_input", "Imitation learning rate", 0.005)
     take(page, "number_input", "Threads", 7)
     before = spec_of(page)
     assert before.method.knobs["imitation_lr"] == 0.005

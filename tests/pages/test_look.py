@@ -184,12 +184,29 @@ def test_the_pictures_after_those_shown_are_asked_for_too(
     assert [rows for _, rows, _ in asked] == [[*range(19, 3, -1)], [3, 2, 1, 0]]
 
 
-def test_the_pictures_beside_it_are_sent_along(
+def test_the_pictures_beside_it_are_sent_along_the_nearest_first(
     open_page: Any, run: RunFolder, asked: list[Any], drawn: list[Scene]
 ) -> None:
-    for at, beside in (("1", [2]), ("5", [4, 6]), ("16", [15]), ("20", [19])):
+    for at, beside in (
+        ("1", [2, 3, 4, 5]),
+        ("5", [6, 4, 7, 3, 8, 2, 9, 1]),
+        ("16", [17, 15, 18, 14, 19, 13, 20, 12]),  # of which four were asked for separately
+        ("20", [19, 18, 17, 16]),
+    ):
         opened(open_page, run=run.id, look_at=at)
         assert [one.place for one in drawn[-1].near] == beside
+
+
+def test_of_large_pictures_one_each_way_is_sent_along(
+    open_page: Any,
+    run: RunFolder,
+    asked: list[Any],
+    drawn: list[Scene],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Scene, "size", 600_000)
+    opened(open_page, run=run.id, look_at="5")
+    assert [one.place for one in drawn[-1].near] == [6, 4]
 
 
 def test_the_place_is_in_the_address_and_kept_within_bounds(

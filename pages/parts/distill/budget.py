@@ -9,7 +9,7 @@ import streamlit as st
 
 from engine.api import RunSpec
 from pages.parts.distill import draft
-from pages.parts.distill.form import Form
+from pages.parts.distill.form import Form, has_baseline
 from pages.parts.distill.knobs import setting_knobs
 from pages.parts.door import is_expert
 
@@ -56,7 +56,7 @@ def budget(form: Form) -> None:
         "Also train the student alone",
         help="Under the same conditions, so that the gain from teaching is measured.",
         key=draft.key_for("about.with_baseline", draft.about("with_baseline")),
-        disabled="teacher" not in form.needs,
+        disabled=not has_baseline(),
     )
     draft.put_about("with_baseline", baseline)
     if is_expert():

@@ -153,9 +153,17 @@ def num_runs(form: Form) -> int:
     axes = axes_of(form)
     seeds = len(axes.get("seed", (0,)))
     taught = seeds * len(axes.get("policy", (0,)))
-    with_baseline = draft.about("with_baseline") and "teacher" in form.needs
-    return taught + (seeds if with_baseline else 0) + int(draft.answer("teacher.weights") == TRAIN
-                                                          and "teacher" in form.needs)  # fmt: skip
+    trains_teacher = "teacher" in form.needs and draft.answer("teacher.weights") == TRAIN
+    return taught + (seeds if wants_baseline() else 0) + int(trains_teacher)
+
+
+def has_baseline() -> bool:
+    """Whether the student alone is another run than the one that is set up."""
+    return draft.answer("method.name") != "alone"
+
+
+def wants_baseline() -> bool:
+    return bool(draft.about("with_baseline")) and has_baseline()
 
 
 def teacher_first(spec: RunSpec) -> RunSpec | None:

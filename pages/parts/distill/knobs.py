@@ -14,6 +14,7 @@ from pages.parts.distill import draft
 Schema = Mapping[str, Any]
 
 COLUMNS = 3
+SPELT_OUT = {"kl": "KL", "lr": "learning rate"}
 
 
 def part_knobs(
@@ -65,7 +66,7 @@ def setting_knobs(
 
 def knob_input(path: str, name: str, schema: Schema, value: Any) -> Any:
     """One input; returns what it holds now."""
-    label = name.replace("_", " ").capitalize()
+    label = label_of(name)
     value = schema.get("default") if value is None else value
     about = help_of(schema)
     options = schema.get("enum")
@@ -79,6 +80,12 @@ def knob_input(path: str, name: str, schema: Schema, value: Any) -> Any:
     if kind == "array":
         return _whole_numbers(label, path, value, about)
     return st.text_input(label, key=draft.key_for(path, str(value or "")), help=about)
+
+
+def label_of(name: str) -> str:
+    """A setting's name for people, as in `Warm up learning rate`."""
+    words = " ".join(SPELT_OUT.get(word, word) for word in name.split("_"))
+    return words[:1].upper() + words[1:]
 
 
 def help_of(schema: Schema) -> str:

@@ -56,6 +56,12 @@ class Scene:
     name: str
     near: tuple[Scene, ...] = ()
 
+    @property
+    def size(self) -> int:
+        """Bytes that are sent."""
+        files = (self.picture, *(layer.mask for layer in self.layers))
+        return sum(Path(file).stat().st_size for file in files)
+
 
 def scene_view(scene: Scene, *, key: str, of: str, on_turn: Callable[[int], None]) -> None:
     """Draw a picture.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,8 @@ ORDERS: dict[Order, str] = {
     "order": "As in the data set",
 }
 EVERY = -1
+MOST_NEAR = 4  # pictures each way that the browser has before they are turned to
+NEAR_BYTES = 1_000_000
 IOU = (
     "Overlap, or IoU: of all pixels that are a class or are said to be, the share that is both."
     " 100 % is perfect."
@@ -73,8 +75,7 @@ def viewer(found: Studio, pair: Pair, split: str) -> None:
         return
     row = rows[place - 1]
     one_of = partial(_scene, told, pair, split, rows)
-    near = (one_of(other) for other in (place - 1, place + 1) if _is_told(told, rows, other))
-    scene = replace(one_of(place), near=tuple(near))
+    scene = replace(one_of(place), near=_near(one_of, told, rows, place))
     scene_view(scene, key="look_scene", of=f"{pair.nets} {split} {rows}", on_turn=_go)
     _words(told, pair)
     _figures(one, other, told["scenes"][str(row)], told["classes"], split)
@@ -180,21 +181,40 @@ def _go(place: int) -> None:
 def _masks(
     found: Studio, pair: Pair, split: str, rows: Sequence[int], place: int
 ) -> Mapping[str, Any] | None:
-    """The pictures around a place; those after them are asked for once these are there."""
+    """The pictures around a place.
+
+    Those before and after them are asked for once these are there, and are told once they are too.
+    """
     ask = partial(found.look_masks, pair.run, split)
     group = group_of(rows, place - 1, pair.pixels)
     told: Mapping[str, Any] | None = answer_of(
         "Drawing what the nets see", lambda: ask(group, pair.nets), key="look_masks"
     )
-    if told is not None:
-        after = rows.index(group[-1]) + 1
-        if after < len(rows):
-            ask(group_of(rows, after, pair.pixels), pair.nets)
-    return told
+    if told is None:
+        return None
+    scenes = dict(told["scenes"])
+    for edge in (rows.index(group[-1]) + 1, rows.index(group[0]) - 1):
+        if 0 <= edge < len(rows):
+            state = ask(group_of(rows, edge, pair.pixels), pair.nets)
+            scenes |= state.value["scenes"] if state.status == "done" else {}
+    return {**told, "scenes": scenes}
 
 
-def _is_told(told: Mapping[str, Any], rows: Sequence[int], place: int) -> bool:
-    return 1 <= place <= len(rows) and str(rows[place - 1]) in told["scenes"]
+def _near(
+    one_of: Callable[[int], Scene], told: Mapping[str, Any], rows: Sequence[int], place: int
+) -> tuple[Scene, ...]:
+    """The pictures before and after a place, the nearest first: one each way, and as many more as
+    are small."""
+    found: list[Scene] = []
+    size = 0
+    for far in range(1, MOST_NEAR + 1):
+        if size > NEAR_BYTES:
+            break
+        for other in (place + far, place - far):
+            if 1 <= other <= len(rows) and str(rows[other - 1]) in told["scenes"]:
+                found.append(one_of(other))
+                size += found[-1].size
+    return tuple(found)
 
 
 def _scene(

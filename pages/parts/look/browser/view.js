@@ -71,7 +71,7 @@ class View extends Panels {
     if (data.list !== this.list) Object.assign(this, { list: data.list, target: null, decoded: new Map() })
     this.near = new Map([data, ...data.near].map((one) => [one.position, one]))
     for (const one of this.near.values()) this.decode(one)
-    for (const version of this.decoded.keys()) if (this.decoded.size > 12) this.decoded.delete(version)
+    for (const version of this.decoded.keys()) if (this.decoded.size > 3 * this.near.size) this.decoded.delete(version)
     if (this.target === data.position) this.target = null
     if (this.target === null) this.show(data)
     else if (this.near.has(this.target)) this.show(this.near.get(this.target))
