@@ -83,13 +83,13 @@ def _figures(net: StagedNet, data: DataSet, split: str) -> dict[str, float]:
     return classification_figures(net, batches)
 
 
-def _counts(report: ImportReport | None) -> dict[str, int]:
-    """How many tensors have each status, and how many other names."""
+def _counts(report: ImportReport | None) -> dict[str, Any]:
+    """How many tensors have each status, how many other names, and what else must be said."""
     if report is None:
-        return {"renamed": 0}
+        return {"renamed": 0, "notes": []}
     statuses: tuple[Status, ...] = ("matched", "missing", "unexpected", "wrong shape")
     counts = {status.replace(" ", "_"): report.count(status) for status in statuses}
-    return {**counts, "renamed": len(report.renamed)}
+    return {**counts, "renamed": len(report.renamed), "notes": list(report.notes)}
 
 
 def _names(report: ImportReport | None, num_classes: int) -> list[str]:

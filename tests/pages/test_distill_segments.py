@@ -337,7 +337,7 @@ def checked(**changes: object) -> JobState:
     counts = {"matched": 1, "missing": 0, "unexpected": 0, "wrong_shape": 0, "renamed": 0}
     value = {
         "net": {"name": "bottleneck128", "knobs": {}, "weights": "x"},
-        "report": {"rows": [], **counts},
+        "report": {"rows": [], "notes": [], **counts},
         "facts": {},
         "classes": [f"thing {n}" for n in range(10)],
         "figures": {},

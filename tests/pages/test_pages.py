@@ -355,7 +355,7 @@ def report(**knobs: object) -> dict[str, object]:
     counts = {"matched": 1, "missing": 1, "unexpected": 0, "wrong_shape": 0, "renamed": 0}
     return {
         "net": {"name": "resnet14", "knobs": knobs, "weights": "x"},
-        "report": {"rows": rows, **counts},
+        "report": {"rows": rows, "notes": ["it has no aux_classifier"], **counts},
         "facts": {},
         "figures": {"accuracy": 0.924, "loss": 0.3},
         "split": "test",
@@ -372,6 +372,7 @@ def test_a_checked_teacher_tells_its_accuracy_and_its_weights_with_the_faults_fi
     button(app, "Check this teacher").click().run()
     assert not app.exception
     assert "**92.4 %** of the 1,000 test images right" in texts(app)
+    assert "It has no aux_classifier" in texts(app)
     assert "1 matched · 1 missing · 0 unexpected · 0 wrong shape" in texts(app)
     table = next(one.value for one in app.dataframe if "In the file" in one.value.columns)
     assert list(table["Status"]) == ["Missing", "Matched"]

@@ -109,6 +109,8 @@ def _report(form: Form, value: Mapping[str, Any], changed: Mapping[str, Any]) ->
             icon=":material/tune:",
         )
     report = value["report"]
+    for note in report["notes"]:
+        st.caption(f":material/info: {sentence_of(note)}")
     if not report["rows"]:
         return
     counts = [f"{report.get(name, 0)} {name.replace('_', ' ')}" for name in COUNTS]
