@@ -301,12 +301,29 @@ def make_method(
         schedule=spec.schedule,
         seed=spec.seed,
         device=device,
-        precision=getattr(torch, spec.precision),
+        # What is left open is settled before training; a draft is looked at in float32.
+        precision=getattr(torch, "float32" if spec.precision == "auto" else spec.precision),
         peer=partial(_peer, spec, data, device),
     )
     torch.manual_seed(seed_for(spec.seed, "weights", "method"))
     with located("distiller"):
         return METHODS[spec.method.name].make(materials, knobs=spec.method.knobs)
+
+
+def usable_device(name: str) -> torch.device:
+    """The device of a name: `auto`, `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        SpecError: there is no such device here.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
+        raise SpecError(f"device = {name!r} is not one of auto, cpu, cuda, cuda:N")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise SpecError(f"this machine has no GPU {name}", hint="Choose device cpu.")
+    return torch.device(name)
 
 
 def peer_choice(spec: RunSpec, design: str) -> NetChoice:
@@ -319,6 +336,9 @@ def _peer(
     spec: RunSpec, data: DataSet, device: torch.device, design: str, called: str
 ) -> tuple[StagedNet, Mapping[str, Tap]]:
     choice = peer_choice(spec, design)
+    task = NETS[choice.name].facts.get("task", "classify")
+    if task != spec.task:
+        raise SpecError(f"{choice.name} does not {spec.task}: it is made to {task}")
     net = build_net(
         choice.name,
         choice.knobs,

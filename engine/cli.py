@@ -23,7 +23,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from engine.api.plans import PRESETS, named_preset, plan_preset
-from engine.errors import DistillError, SpecError, WorkspaceError
+from engine.errors import DistillError, SpecError, WorkspaceError, in_sentences
 from engine.predict_command import predict
 from engine.runs.diff import diff_runs
 from engine.runs.executors.process import TUNED, ProcessExecutor
@@ -454,7 +454,7 @@ def _follow(folder: RunFolder, executor: ProcessExecutor) -> None:
             time.sleep(POLL_SECONDS)
     ended = view.ended
     if ended is not None and ended.status != "finished":
-        screen.print(f"{ended.status}: {ended.message} {ended.hint}", highlight=False)
+        screen.print(f"{ended.status}: {in_sentences(ended.message, ended.hint)}", highlight=False)
 
 
 def _words(view: RunView) -> str:
@@ -482,7 +482,10 @@ def _settings(given: list[str] | None) -> dict[str, Any]:
         path, equals, value = text.partition("=")
         if not equals or not path:
             raise SpecError(f"--set {text!r} is no setting; write it as in schedule.epochs=3")
-        found[path.strip()] = yaml.safe_load(value)
+        try:
+            found[path.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise SpecError(f"--set {text!r} has a value that is no YAML") from error
     return found
 
 

@@ -8,6 +8,12 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 
+def in_sentences(message: str, hint: str) -> str:
+    """A message and what to do about it, one after the other."""
+    is_open = hint and message and message[-1] not in ".!?:"
+    return f"{message}{'.' if is_open else ''} {hint}".strip()
+
+
 class DistillError(Exception):
     """Root of the errors that the dashboard shows as a message.
 
@@ -22,7 +28,7 @@ class DistillError(Exception):
         self.message, self.hint, self.where = message, hint, where
 
     def __str__(self) -> str:
-        return f"{self.message} {self.hint}".strip()
+        return in_sentences(self.message, self.hint)
 
 
 class SpecError(DistillError):

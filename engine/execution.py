@@ -20,10 +20,12 @@ from engine.assembly import (
     check_parts,
     evaluation_batch,
     load_data,
+    located,
     make_method,
     make_net,
     make_teacher,
     peer_choice,
+    usable_device,
 )
 from engine.data.batch import Batch, DataSet, Split
 from engine.data.device_loader import evaluation_batches
@@ -191,12 +193,10 @@ class _Run:
     def _settle(self) -> None:
         """Replace what a spec leaves open by what this machine has, for good."""
         device, threads = self.spec.device, self.spec.threads
+        with located("device"):
+            found = usable_device(device)
         if device == "auto":
-            device = "cuda:0" if torch.cuda.is_available() else "cpu"
-        if device.startswith("cuda") and not torch.cuda.is_available():
-            raise SpecError(
-                "this machine has no usable GPU", hint="Choose device cpu.", where="device"
-            )
+            device = "cuda:0" if found.type == "cuda" else "cpu"
         if threads == 0:
             threads = len(os.sched_getaffinity(0))
         settled = self.spec.replace(device=device, threads=threads)

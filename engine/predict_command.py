@@ -60,8 +60,9 @@ def predict(
 
     A picture that cannot be used is named, the others go on, and the exit status is 1.
     """
+    from engine.assembly import usable_device
     from engine.jobs.predict import described, gathered, predictions
-    from engine.jobs.predictor import predictor_of, usable_device
+    from engine.jobs.predictor import predictor_of
 
     found = predictor_of(
         run, weights=weights, workspace=Workspace.open(workspace), device=usable_device(device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine.api import JobState, RunSpec, SpecError
+from engine.api import JobState, RunSpec, SpecError, in_sentences
 from pages.parts import site
 from pages.parts.distill import draft
 from pages.parts.distill.budget import budget
@@ -55,7 +55,7 @@ def _told(form: Form, fault: SpecError | None, check: JobState | None) -> list[s
     if fault is not None:
         errors.append({"where": fault.where, "message": str(fault)})
     if check is not None and check.status == "failed":
-        errors.append({"where": check.where, "message": f"{check.message} {check.hint}".strip()})
+        errors.append({"where": check.where, "message": in_sentences(check.message, check.hint)})
     elif check is not None and check.status == "done":
         errors, warnings = list(check.value["errors"]), list(check.value["warnings"])
     if draft.answer("teacher.weights") == TRAIN:  # it will have weights by then

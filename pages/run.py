@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine.api import Evidence, RunCard, RunView, Studio
+from engine.api import Evidence, RunCard, RunSpec, RunView, Studio
 from pages.charts.compare import differences
 from pages.charts.cost import cost_rows, stage_rows, uncounted_text
 from pages.charts.evidence import bars_figure, sentence
@@ -13,12 +13,12 @@ from pages.charts.narrator import narrate
 from pages.charts.seeds import groups_of
 from pages.charts.words import size, status_text
 from pages.parts import site
-from pages.parts.door import colours, open_run, open_studio, outcome
+from pages.parts.door import colours, open_run, open_studio, outcome, sentence_of
 from pages.parts.live_plot import live_plot
 from pages.parts.look_choices import look_choices
 from pages.parts.parts.overview import parts
 from pages.parts.run_figures import accuracy_plot, rate_plot, terms_plot
-from pages.parts.run_lines import lines_of
+from pages.parts.run_lines import lines_of, role_of
 from pages.parts.seed_table import seed_table, specs_of
 from pages.parts.segments.curves import imitation_plot
 from pages.parts.segments.overview import segments
@@ -82,13 +82,13 @@ def _head(found: Studio, card: RunCard) -> None:
 def _overview(found: Studio, card: RunCard, view: RunView) -> None:
     evidence = found.evidence(card.id)
     st.markdown(f"#### {sentence(evidence)}")
-    if view.ended and view.ended.status != "finished":
-        st.warning(f"{view.ended.message} {view.ended.hint}", icon=":material/warning:")
+    if view.ended and (why := sentence_of(view.ended.message, view.ended.hint)):
+        st.warning(why, icon=":material/warning:")
     left, right = st.columns([3, 2], gap="large")
     with left:
         live_plot(bars_figure(evidence, colours()), key="run_bars", alt=sentence(evidence))
         _gain(evidence)
-        if text := narrate(view):
+        if text := narrate(view, "teacher" if role_of(card) == "teacher" else "student"):
             st.markdown(f":material/chat: {text}")
     with right:
         _notes(found, card)
@@ -100,7 +100,8 @@ def _overview(found: Studio, card: RunCard, view: RunView) -> None:
 
 def _experiment(found: Studio, card: RunCard) -> None:
     """All runs of the experiment by setting, where it holds more than one run and its baseline."""
-    members = [member.run for member in card.experiment.runs] if card.experiment else []
+    everyone = card.experiment.runs if card.experiment else ()
+    members = [member.run for member in everyone if member.role != "teacher"]
     rows = [row for row in reversed(found.runs()) if row.id in members]
     groups = groups_of(specs_of(found, members), rows)
     if any(len(group.by_seed) > 1 for group in groups) or len(groups) > 2:
@@ -111,7 +112,7 @@ def _experiment(found: Studio, card: RunCard) -> None:
 def _gain(evidence: Evidence) -> None:
     if evidence.baseline:
         site.link("run", "The same student alone", icon=":material/link:", run=evidence.baseline)
-    elif evidence.alone is None:
+    elif evidence.alone is None and evidence.student is not None:
         st.caption("No run of the same student alone was found, so the gain is not measured.")
     if evidence.published:
         st.caption(f"Published figures: {evidence.published_source}.")
@@ -178,20 +179,28 @@ def _config(found: Studio, card: RunCard, _: RunView) -> None:
         st.markdown("**The same from a terminal**")
         st.code("python -m engine run spec.yaml", language="bash")
     with right:
-        preset = next(
-            (p for p in found.presets() if card.experiment and p.name == card.experiment.preset),
-            None,
-        )
-        if preset is not None:
-            st.markdown(f"**Difference to the preset {preset.title}**")
-            planned = preset.planned()[0].spec
-            rows = differences({"Preset": planned, "This run": card.spec})
-            if rows:
-                st.dataframe(rows, hide_index=True, alt="Settings that differ from the preset")
-            else:
-                st.caption("None.")
+        _difference(found, card, card.spec)
         st.markdown("**Environment**")
         st.json(dict(card.environment) or {"not known": "the run has not begun"}, expanded=1)
+
+
+def _difference(found: Studio, card: RunCard, spec: RunSpec) -> None:
+    """Where this run differs from the run of its label in the preset that it was made from."""
+    if card.experiment is None:
+        return
+    label = next((one.label for one in card.experiment.runs if one.run == card.id), "")
+    preset = next((p for p in found.presets() if p.name == card.experiment.preset), None)
+    plan = next((p.spec for p in preset.planned() if p.label == label), None) if preset else None
+    if preset is None or plan is None:
+        return
+    if plan.teacher and spec.teacher and plan.teacher.weights.startswith("run:"):
+        plan = plan.replace(**{"teacher.weights": spec.teacher.weights})  # the experiment's own
+    st.markdown(f"**Difference to the preset {preset.title}**")
+    rows = differences({"Preset": plan, "This run": spec})
+    if rows:
+        st.dataframe(rows, hide_index=True, alt="Settings that differ from the preset")
+    else:
+        st.caption("None.")
 
 
 def _log(found: Studio, card: RunCard, view: RunView) -> None:

@@ -15,7 +15,7 @@ from pages.parts.run_figures import accuracy_plot, rate_plot, spots_plot, terms_
 from pages.parts.run_lines import experiment_of, labels_of, lines_of, role_of
 from pages.parts.segments.curves import imitation_plot
 from pages.parts.segments.scenes import scenes
-from pages.parts.status_strip import TICK
+from pages.parts.status_strip import IDLE_TICK, TICK
 from pages.parts.watch.closing_card import closing_card
 from pages.parts.watch.head import head
 from pages.parts.watch.numbers import numbers
@@ -26,11 +26,18 @@ from pages.parts.watch.waiting import waiting
 def main() -> None:
     found = open_studio()
     active = found.active()
+    is_live = bool(active)
+    if not is_live:
+        st.fragment(_until_one_begins, run_every=IDLE_TICK, key="idle")(found)
     if not _chosen(found, active):
         _empty(found)
         return
-    is_live = bool(active)
     st.fragment(_live, run_every=TICK if is_live else None, key="live")(found, is_live)
+
+
+def _until_one_begins(found: Studio) -> None:
+    if found.active():
+        st.rerun()
 
 
 def _chosen(found: Studio, active: tuple[Active, ...]) -> str:
@@ -39,8 +46,9 @@ def _chosen(found: Studio, active: tuple[Active, ...]) -> str:
         return run_id
     ids = [run.id for run in active]
     if experiment := experiment_of(found, st.query_params.get("experiment", "")):
-        members = [member.run for member in experiment.runs]
-        return next((run_id for run_id in ids if run_id in members), members[-1])
+        known = {run.id for run in found.runs()}
+        if members := [member.run for member in experiment.runs if member.run in known]:
+            return next((run_id for run_id in ids if run_id in members), members[-1])
     if ids:
         return ids[0]
     runs = found.runs()
@@ -65,7 +73,7 @@ def _live(found: Studio, was_live: bool) -> None:
     card = open_run(found, run_id)
     st.session_state["watch_shown"] = card.id
     st.title(card.experiment.name if card.experiment else card.meta.name or card.id)
-    _members(card)
+    _members(found, card)
     mine = next((run for run in active if run.id == card.id), None)
     head(found, card, mine)
     try:
@@ -112,11 +120,12 @@ def _live(found: Studio, was_live: bool) -> None:
     _log(found, card)
 
 
-def _members(card: RunCard) -> None:
+def _members(found: Studio, card: RunCard) -> None:
     """Switch among the runs of the experiment; the choice is in the URL."""
     if card.experiment is None or len(card.experiment.runs) < 2:
         return
-    labels = labels_of(card.experiment)
+    known = {run.id for run in found.runs()}
+    labels = {run: name for run, name in labels_of(card.experiment).items() if run in known}
     st.session_state["watch_member"] = card.id
     st.segmented_control(
         "Run shown below",

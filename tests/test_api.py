@@ -112,14 +112,13 @@ def test_what_it_offers_is_there() -> None:
 def test_an_id_from_outside_never_becomes_a_path(studio: Studio, run_id: str) -> None:
     acts = [
         *(studio.run, studio.view, studio.resume, studio.delete, studio.unqueue, studio.files),
-        *(studio.log_text, studio.heartbeat, studio.evidence, studio.choices),
+        *(studio.log_text, studio.evidence, studio.choices),
         lambda found: studio.pictures(found, [0]),
         lambda found: studio.part_answers((found, (0, 1, 0))),
         lambda found: studio.student_flatness((found, (0, 1, 0)), 0.1),
         lambda found: studio.send(found, "stop"),
         lambda found: studio.rename(found, name="x"),
         lambda found: studio.file(found, "spec.json"),
-        lambda found: studio.continue_longer(found, 3),
     ]
     for act in acts:
         with pytest.raises(WorkspaceError):
@@ -218,7 +217,7 @@ def test_runs_can_be_ordered_taken_out_queued_again_named_and_deleted(
     assert [run.id for run in studio.runs()] == [ids[2], ids[0]]
 
 
-def test_a_finished_run_goes_on_as_a_new_one(
+def test_a_finished_run_is_not_resumed(
     studio: Studio, workspace: Workspace, alone: RunSpec
 ) -> None:
     studio.launch(alone, name="first")
@@ -226,10 +225,6 @@ def test_a_finished_run_goes_on_as_a_new_one(
     finished(workspace, run_id, 0.6)
     with pytest.raises(WorkspaceError, match="has finished"):
         studio.resume(run_id)
-    longer = studio.continue_longer(run_id, 7)
-    spec = studio.run(longer.runs[0].run).spec
-    assert spec is not None
-    assert (spec.student.weights, spec.schedule.epochs) == (f"run:{run_id}", 7)
 
 
 def test_forcing_a_stop_needs_the_engine(studio: Studio, alone: RunSpec) -> None:

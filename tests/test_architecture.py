@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "engine.jobs": WORKSHOP | DOOR | {"engine.assembly"},
     "engine.api": DOOR,
     "engine.step_bench": WORKSHOP | GROUND,
-    "engine.predict_command": {"engine.runs", "engine.jobs"},
+    "engine.predict_command": {"engine.runs", "engine.jobs", "engine.assembly"},
     "engine.cli": WORKSHOP
     | DOOR
     | {"engine.assembly", "engine.jobs", "engine.api", "engine.step_bench"}

@@ -12,6 +12,7 @@ import pytest
 import tiny
 
 from engine import cli
+from engine.errors import SpecError
 from engine.execution import execute
 from engine.runs.executors import Done
 from engine.runs.folder import Meta, RunFolder, Workspace
@@ -241,3 +242,8 @@ def test_the_doctor_shows_the_machine(call: Call, workspace: Workspace) -> None:
 
 def test_an_unknown_command_is_status_2(call: Call) -> None:
     assert call("dance")[0] == 2
+
+
+def test_a_setting_that_is_no_yaml_gets_a_sentence() -> None:
+    with pytest.raises(SpecError, match="has a value that is no YAML"):
+        cli._settings(["schedule.milestones=[1,2"])

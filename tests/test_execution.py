@@ -664,7 +664,7 @@ def test_a_part_that_the_method_does_not_use_is_refused(make: Make, teacher: Pat
 def test_a_gpu_that_is_not_there_is_refused(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     found = failure(make, tiny.spec_of(device="cuda"))
-    assert found == "this machine has no usable GPU Choose device cpu."
+    assert found == "this machine has no GPU cuda Choose device cpu."
 
 
 def test_a_batch_larger_than_the_data_is_refused(make: Make) -> None:

@@ -133,6 +133,27 @@ def test_an_estimate_counts_all_steps_of_the_plan(teacher: Path, distiller: str)
     assert found["device"] == "cpu"
 
 
+def test_a_teacher_that_is_still_to_be_trained_is_timed_as_if_it_were() -> None:
+    threads = torch.get_num_threads()
+    try:
+        found = estimate(plain(tiny.spec_of("none", distiller="at")))
+    finally:
+        torch.set_num_threads(threads)
+    assert found["steps"] == 10 and found["seconds"] > 0
+
+
+def test_a_precision_that_is_left_open_can_be_checked(teacher: Path) -> None:
+    spec = tiny.spec_of(teacher, distiller="at").replace(precision="auto")
+    assert drafts.check(plain(spec))["errors"] == []
+
+
+def test_a_peer_that_is_made_for_another_task_is_refused() -> None:
+    together = {"method": {"name": "mutual", "knobs": {"peers": "bottleneck128"}}}
+    (error,) = drafts.check(plain(tiny.spec_of().replace(**together)))["errors"]
+    assert error["where"] == "method.knobs.peers"
+    assert "bottleneck128 does not classify" in error["message"]
+
+
 def test_an_estimate_of_a_very_short_run_is_not_zero(teacher: Path) -> None:
     spec = tiny.spec_of(teacher, distiller="at")
     short = spec.replace(**{"schedule.epochs": 1, "schedule.batch": 50})

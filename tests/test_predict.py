@@ -22,19 +22,20 @@ from PIL import Image
 from torch import Tensor
 
 from engine import cli
+from engine.assembly import usable_device
 from engine.class_colours import class_palette, tinted
 from engine.data.device_loader import Normalise
 from engine.data.file_split import decode
 from engine.errors import DistillError, SpecError, WeightsError, WorkspaceError
 from engine.execution import execute
 from engine.jobs.painting import captioned, overlay
-from engine.jobs.predict import TABLE, distinct_names, predict_pictures
+from engine.jobs.predict import TABLE, described, distinct_names, gathered, predictions
 from engine.jobs.predictor import (
     PictureError,
     Predictor,
     find_run,
     load_predictor,
-    usable_device,
+    predictor_of,
     views,
 )
 from engine.nets import StagedNet
@@ -91,6 +92,17 @@ def classifier(folder: Path) -> Path:
     net = tiny.net(tiny.STUDENT, seed=4, num_classes=7)
     path = folder / "classifier.safetensors"
     return saved(net, path, tiny.STUDENT, tuple("abcdefg"), tiny.SHAPE)
+
+
+def predict_pictures(
+    name: str, files: list[str], out: str, weights: str = "", **more: bool
+) -> dict[str, Any]:
+    """What the command tells."""
+    found = predictor_of(name, weights=weights, workspace=Workspace.open(), device=CPU)
+    how = {"with_overlay": False, "may_replace": False, **more}
+    return described(found, Path(out)) | gathered(
+        predictions(found, files, Path(out), **how), Path(out)
+    )
 
 
 def picture(
@@ -352,10 +364,10 @@ def test_a_run_is_found_by_the_beginning_of_its_id(workspace: Workspace) -> None
 
 def test_a_run_without_weights_says_so(workspace: Workspace, tmp_path: Path) -> None:
     run = workspace.create(tiny.spec_of(), Meta())
-    with pytest.raises(WeightsError, match="has left no last weights Train it"):
+    with pytest.raises(WeightsError, match=r"no last weights\. Train it"):
         predict_pictures(run.id, [], str(tmp_path / "out"))
     classifier(run.artefacts).rename(run.artefacts / "student_best.safetensors")
-    with pytest.raises(WeightsError, match="has left no last weights Take its best weights"):
+    with pytest.raises(WeightsError, match=r"no last weights\. Take its best weights"):
         predict_pictures(run.id, [], str(tmp_path / "out"))
     with pytest.raises(SpecError, match="'first' is not one of last, best"):
         predict_pictures(run.id, [], str(tmp_path / "out"), "first")

@@ -25,7 +25,7 @@ from engine.api.cards import Active, Evidence, Machine, RunCard
 from engine.api.plans import ENGINE, PRESETS, SHIPPED, named_preset, plan_preset
 from engine.api.questions import Questions, SavedNet, Weights
 from engine.class_colours import VOID, class_palette, other_palette, tinted
-from engine.errors import DistillError, SpecError, WorkspaceError
+from engine.errors import DistillError, SpecError, WorkspaceError, in_sentences
 from engine.events import CostMeasured, Evaluated, Note, Prepared, RunEnded, SpotsCounted
 from engine.runs import control
 from engine.runs.answers import Answers, Said
@@ -101,6 +101,7 @@ __all__ = [
     "Weights",
     "WorkspaceError",
     "class_palette",
+    "in_sentences",
     "other_palette",
     "parse_spec",
     "read_spec",
@@ -261,14 +262,6 @@ class Studio(Questions):
             self._workspace, preset.title, planned, preset=preset.name, note=preset.note
         )
 
-    def continue_longer(self, run_id: str, epochs: int) -> Experiment:
-        """A new run that starts from a finished one's student."""
-        folder = self._workspace.run(run_id)
-        longer = folder.spec().replace(
-            **{"student.weights": f"run:{run_id}", "schedule.epochs": epochs}
-        )
-        return self.launch(longer, name=f"{folder.meta().name} +{epochs} epochs")
-
     # The life of runs
 
     def send(self, run_id: str, command: Command) -> None:
@@ -371,10 +364,6 @@ class Studio(Questions):
         waiting = [run_id for run_id in self.queued() if run_id in found]
         return tuple(self._active(found[run_id]) for run_id in dict.fromkeys([*alive, *waiting]))
 
-    def heartbeat(self, run_id: str) -> Beat | None:
-        """What the run's worker last said of itself."""
-        return read_heartbeat(self._workspace.run(run_id))
-
     def experiment(self, experiment_id: str) -> Experiment | None:
         """One experiment; None where it is gone."""
         try:
@@ -390,7 +379,9 @@ class Studio(Questions):
         """
         folder = self._workspace.run(run_id)
         own = summary_of_run(folder)
-        alone = own if own.role == "alone" else self._baseline(folder, own)
+        alone = own if own.role == "alone" else None
+        if own.role == "student":
+            alone = self._baseline(folder, own)
         is_tested = own.figures.last_test is not None
         split = "test" if is_tested else "validation"
 

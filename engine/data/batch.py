@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -127,10 +127,8 @@ class Batches(Protocol):
         """The batches of one epoch from its step `start` on."""
 
 
-DATASETS: Registry[DataSet] = Registry("data set")
-
 # A data set's entry builds it from (root folder, seed of the run) and its knobs.
-Builder = Callable[..., DataSet]
+DATASETS: Registry[DataSet] = Registry("data set")
 
 
 def stratified_tenth(targets: Tensor, seed: int) -> tuple[Tensor, Tensor]:

@@ -167,6 +167,10 @@ class Distiller(nn.Module):
         """
         raise SpecError("this distiller has no distance to move away by")
 
+    def apart(self, repelled: Tensor) -> Tensor:
+        """The distance that a value of `repel` stands for: it grows as the student moves away."""
+        return -repelled
+
     def remember(self, pairs: tuple[Pair, ...], batch: Batch, kept: Tensor) -> None:
         """Keep what later steps need, once a step and after its losses were measured.
 

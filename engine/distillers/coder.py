@@ -106,6 +106,10 @@ class Coder(Distiller):
             return -self.measure(pair, batch)
         return (1 - self.measure(pair, batch)).abs()
 
+    def apart(self, repelled: Tensor) -> Tensor:
+        """With cosine the distance from orthogonal, 1 - |cos|; else that of the codes."""
+        return 1 - repelled if self._distance == "cosine" else -repelled
+
 
 def coder(inputs: int, outputs: int) -> nn.Sequential:
     """LeakyReLU, then three 3x3 convolutions with norm and LeakyReLU; the size stays."""

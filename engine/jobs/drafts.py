@@ -16,11 +16,12 @@ from engine.assembly import (
     make_method,
     make_net,
     make_teacher,
+    usable_device,
 )
 from engine.data import DATASETS, DataSet
 from engine.data.data_root import named_folders
 from engine.distillers import DISTILLERS
-from engine.errors import DistillError, WeightsError
+from engine.errors import DistillError, SpecError, WeightsError
 from engine.events import CostMeasured
 from engine.jobs.common import CPU, NoBatches, described, loaded_data, runs_folder
 from engine.measures.cost import measure_cost
@@ -183,8 +184,10 @@ def _warnings(
         teacher, student = (costs[role]["multiply_adds"] for role in ("teacher", "student"))
         if student >= teacher:
             found.append(("student.name", "The student costs as much as the teacher, or more."))
-    if spec.device == "cuda" and not torch.cuda.is_available():
-        found.append(("device", "This machine has no usable GPU; choose cpu or auto."))
+    try:
+        usable_device(spec.device)
+    except SpecError as error:
+        found.append(("device", str(error)))
     if spec.task == "classify" and spec.schedule.batch > len(data.train):
         found.append(("schedule.batch", "The batch is larger than the training set."))
     return [{"where": where, "message": message} for where, message in found]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,6 +20,7 @@ from engine.measures.accuracy import classification_figures
 from engine.measures.segmenter_figures import segmentation_figures
 from engine.methods import Method
 from engine.nets import StagedNet
+from engine.nets.freeze import freeze
 from engine.spec import RunSpec, read_spec
 from engine.training.loop import Stepped, fit
 from engine.training.phase import Phase
@@ -36,16 +38,20 @@ def estimate(spec: Mapping[str, Any]) -> dict[str, Any]:
     data = loaded_data(read.data, read.seed)
     device = torch.device("cuda" if read.device != "cpu" and torch.cuda.is_available() else "cpu")
     torch.set_num_threads(read.threads or len(os.sched_getaffinity(0)))
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     try:
         return _estimate(read, data, device)
     finally:
         torch.set_num_threads(1)
+        if device.type == "cuda":  # the run that comes next wants the memory
+            gc.collect()
+            torch.cuda.empty_cache()
 
 
 def _estimate(spec: RunSpec, data: DataSet, device: torch.device) -> dict[str, Any]:
-    teacher = make_teacher(spec, data, runs=runs_folder(), device=device)
+    net = _teacher(spec, data, device)
     student = make_net(spec.student, data, runs=runs_folder(), seed=spec.seed).net.to(device)
-    net = teacher.net if teacher else None
     method = make_method(spec, data, student, net, device=device)
     plan = method.plan()
     share, timed = 1.0, method
@@ -68,6 +74,15 @@ def _estimate(spec: RunSpec, data: DataSet, device: torch.device) -> dict[str, A
         "disk_bytes": 4 * sum(p.numel() * p.element_size() for p in method.modules.parameters()),
         "device": device.type,
     }
+
+
+def _teacher(spec: RunSpec, data: DataSet, device: torch.device) -> StagedNet | None:
+    """The frozen teacher; one that is still to be trained takes as long as it will then."""
+    if spec.teacher is not None and spec.teacher.weights == "none":
+        untrained = make_net(spec.teacher, data, runs=runs_folder(), seed=spec.seed)
+        return freeze(untrained.net.to(device))
+    teacher = make_teacher(spec, data, runs=runs_folder(), device=device)
+    return teacher.net if teacher else None
 
 
 def _is_long(spec: RunSpec, student: StagedNet, data: DataSet) -> bool:

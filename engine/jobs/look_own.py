@@ -54,7 +54,7 @@ def _one(run: str, file: Path, nets: Sequence[SavedNet], net_size: Size) -> dict
     except PictureError as error:
         return {"fault": f"This file {error}. {HINTS.get(str(error), HINT)}"}
     except DataError as error:
-        return {"fault": f"{error.message} {error.hint}".strip()}
+        return {"fault": str(error)}
 
 
 def _drawn(run: str, file: Path, nets: Sequence[SavedNet], net_size: Size) -> dict[str, Any]:

@@ -16,52 +16,13 @@ from engine.data.file_split import UNREADABLE, open_rgb
 from engine.data.folder_layout import pictures_below
 from engine.errors import WorkspaceError
 from engine.jobs.painting import captioned, index_png, overlay
-from engine.jobs.predictor import PictureError, Predictor, predictor_of, usable_device
+from engine.jobs.predictor import PictureError, Predictor
 from engine.runs.disk import disk_faults, replace_file
-from engine.runs.folder import Workspace
 
 TABLE = "predictions.csv"
 SHOWN = 10  # files that a message names
 
 Told = dict[str, Any]
-
-
-def predict_pictures(
-    name: str,
-    files: Sequence[str],
-    folder: str,
-    weights: str = "",
-    device: str = "cpu",
-    *,
-    with_overlay: bool = False,
-    may_replace: bool = False,
-) -> Told:
-    """Write what a net says of each picture: index masks, or a table of classes.
-
-    Args:
-        name: the id of a run or its beginning, or the path of a .safetensors file that one left.
-        files: pictures, or folders of them at any depth.
-        folder: where to write; made if it is missing.
-        weights: of a run, `last` (which empty text means) or `best`.
-        with_overlay: also a picture of each answer.
-        may_replace: files that are there already may be replaced.
-
-    Returns:
-        net, task, classes, palette (R, G, B of each class), out; table: path of predictions.csv,
-        of classification; pictures: a list of {file, mask, overlay, shares} (shares of the pixels
-        by class name) or {file, overlay, top} (class and probability, the likeliest first); and
-        failed: a list of {file, why}.
-
-    Raises:
-        DistillError: the net cannot be used, or the folder; no picture has been read then.
-    """
-    workspace = Workspace.open()
-    found = predictor_of(name, weights=weights, workspace=workspace, device=usable_device(device))
-    answer = described(found, Path(folder))
-    told = predictions(
-        found, files, Path(folder), with_overlay=with_overlay, may_replace=may_replace
-    )
-    return answer | gathered(told, Path(folder))
 
 
 def described(found: Predictor, folder: Path) -> Told:

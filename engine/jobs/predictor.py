@@ -194,22 +194,6 @@ def load_predictor(file: Path, device: torch.device) -> Predictor:
     return Predictor(freeze(net.to(device)), facts, device)
 
 
-def usable_device(name: str) -> torch.device:
-    """`auto`, `cpu`, `cuda` or `cuda:N`.
-
-    Raises:
-        SpecError: there is no such device here.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
-        raise SpecError(f"device = {name!r} is not one of auto, cpu, cuda, cuda:N")
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise SpecError(f"this machine has no GPU {name}", hint="Choose device cpu.")
-    return torch.device(name)
-
-
 # Views
 
 

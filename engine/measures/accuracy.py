@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine.data.batch import Batch
+from engine.nets.freeze import evaluating
 from engine.nets.staged import StagedNet
 
 Around = Callable[[], AbstractContextManager[Any]]
@@ -28,18 +29,15 @@ def classification_figures(
         accuracy, and top5 where there are more than 5 classes: shares from 0 to 1; loss: mean
         cross-entropy in nats.
     """
-    was_training = net.training
-    net.eval()
     sums: dict[str, Tensor] = {}
     count = 0
-    with torch.no_grad():
+    with evaluating(net), torch.no_grad():
         for batch in batches:
             with around():
                 logits = net(batch.image)
             for name, value in _sums(logits.float(), batch.target).items():
                 sums[name] = sums[name] + value if name in sums else value
             count += len(batch)
-    net.train(was_training)
     return {name: float(value) / count for name, value in sums.items()}
 
 

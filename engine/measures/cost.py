@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.events import CostMeasured
+from engine.nets.freeze import evaluating
 from engine.nets.staged import StagedNet
 
 with warnings.catch_warnings():
@@ -36,17 +37,14 @@ def measure_cost(
         role: teacher or student.
         name: the net's registered name.
     """
-    was_training = net.training
-    net.eval()
     image = torch.zeros(1, *net.input_shape, device=device)
     analysis = FlopCountAnalysis(net, image).unsupported_ops_warnings(False)
     analysis = analysis.uncalled_modules_warnings(False).tracer_warnings("none")
-    with warnings.catch_warnings():
+    with evaluating(net), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch.jit's tracer, inside fvcore
         by_stage = analysis.by_module_and_operator()
         uncounted = analysis.unsupported_ops()
-    latency = _latency(net, image) if with_latency else 0.0
-    net.train(was_training)
+        latency = _latency(net, image) if with_latency else 0.0
     return CostMeasured(
         net=role,
         name=name,

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from engine.data.batch import VOID
 
-THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))  # of high-precision accuracy
 POINT = 0.01  # one percentage point as a share
 
 
@@ -127,11 +126,6 @@ def high_precision_accuracy(values: Tensor, threshold: float = 0.75) -> float:
     return float((_told(values) >= threshold).double().mean())
 
 
-def high_precision_curve(values: Tensor) -> tuple[float, ...]:
-    """High-precision accuracy at each of THRESHOLDS."""
-    return tuple(high_precision_accuracy(values, threshold) for threshold in THRESHOLDS)
-
-
 def segmentation_variance(image_miou: Tensor) -> float:
     """(N,) shares -> their population variance, in points squared; all-void images are skipped.
 
@@ -140,11 +134,6 @@ def segmentation_variance(image_miou: Tensor) -> float:
     """
     points = _told(image_miou).double() / POINT
     return float((points - points.mean()).square().mean())
-
-
-def variance_ratio(variance: float, baseline: float) -> float:
-    """A variance as a share of a baseline's; NaN where the baseline has none."""
-    return variance / baseline if baseline > 0 else math.nan
 
 
 def boundary_iou(boundary: Tensor) -> Tensor:

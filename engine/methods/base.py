@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -214,17 +214,6 @@ def begin_distilling(distiller: Distiller) -> None:
     distiller.train()
     if distiller.warm_up is not None and not distiller.warm_up.moves_student:
         distiller.warm_up.module.requires_grad_(False).eval()
-
-
-@contextmanager
-def evaluating(net: nn.Module) -> Iterator[None]:
-    """The net in evaluation mode, and back afterwards, also on error."""
-    was_training = net.training
-    net.eval()
-    try:
-        yield
-    finally:
-        net.train(was_training)
 
 
 def per_batch(losses: Tensor) -> Tensor:

@@ -186,10 +186,11 @@ class Mutual(Method):
             for part, distiller in codes.parts.items():
                 with self._materials.autocast():
                     pairs = distiller.project(codes.split.see(part, own), others[0])
-                measure = distiller.repel if part == "explore" else distiller.measure
+                explores = part == "explore"
+                measure = distiller.repel if explores else distiller.measure
                 gap = per_batch(distil(distiller, pairs, batch, kept, measure))
                 terms[part] = ramp * self._weights[part] * gap
-                told[f"{part} distance"] = gap.abs()
+                told[f"{part} distance"] = distiller.apart(gap.detach()) if explores else gap
         return terms, told
 
 

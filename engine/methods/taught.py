@@ -18,12 +18,12 @@ from engine.methods.base import (
     Method,
     begin_distilling,
     constant,
-    evaluating,
     per_batch,
     warm_up_phase,
 )
 from engine.methods.spot_graft import Graft
 from engine.methods.spot_policy import All, Decision, Policy
+from engine.nets.freeze import evaluating
 from engine.nets.staged import Trace
 from engine.training.phase import Chosen, Descend, Learner, Lesson, Phase
 
@@ -231,7 +231,10 @@ class Taught(Method):
             with torch.no_grad():
                 seen = distil(distiller, pairs, batch, everywhere, part.measure)
         distiller.remember(pairs, batch, kept)
-        return per_batch(losses), per_batch(seen).abs()
+        distance = per_batch(seen)
+        if part.measure is not None:
+            distance = distiller.apart(distance)
+        return per_batch(losses), distance
 
     def objective(self, routed_task: Tensor, student_task: Tensor, route: Tensor) -> Tensor:
         """What the policy goes down: weighted CE of the routed net plus the hinge.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.errors import SpecError
+from engine.nets.freeze import evaluating
 from engine.registry import Registry
 
 Trace = Mapping[str, Tensor]  # tap -> output, first dimension B
@@ -94,11 +95,8 @@ class StagedNet(nn.Module):
         """Every tap with the shape of one sample; call it on a net on the meta device."""
         parameter = next(self.parameters())
         image = torch.zeros(1, *self.input_shape, device=parameter.device, dtype=parameter.dtype)
-        was_training = self.training
-        self.eval()
-        with torch.no_grad():
+        with evaluating(self), torch.no_grad():
             trace = self.trace(image, inside=True)
-        self.train(was_training)
         return {name: self._tap(name, signal) for name, signal in trace.items()}
 
     def trace(
@@ -172,10 +170,8 @@ class StagedNet(nn.Module):
         return Tap(shape, kinds[len(shape)], self._after.get(name, "relu"))
 
 
-NETS: Registry[StagedNet] = Registry("net")
-
 # A net's entry builds it from (num_classes, input_shape) and its knobs.
-Factory = Callable[..., StagedNet]
+NETS: Registry[StagedNet] = Registry("net")
 
 
 def build_net(
@@ -220,10 +216,3 @@ def taps_of(
         except RuntimeError:
             side = " x ".join(str(n) for n in input_shape)
             raise SpecError(f"{name} cannot take images of {side}: they are too small") from None
-
-
-def require_taps(taps: Iterable[str], net: StagedNet) -> None:
-    """Raise SpecError unless the net has all these cuts."""
-    for tap in taps:
-        if tap not in net.names:
-            raise SpecError(f"there is no tap {tap!r}; this net has: {', '.join(net.names)}")

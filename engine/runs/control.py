@@ -101,23 +101,6 @@ class Control:
                 self._pending.append(told["command"])
 
 
-class NoControl(Control):
-    """Nobody asks for anything: for tests, and for runs without a folder."""
-
-    def __init__(self) -> None:
-        self.at = (0, 0, 0)
-        self.steps_per_second = 0.0
-
-    def look(self) -> Word | None:
-        return None
-
-    def ending(self) -> Literal["stop", "interrupt"] | None:
-        return None
-
-    def wait(self) -> Word:
-        return "continue"
-
-
 def _read(folder: RunFolder) -> list[dict[str, Any]]:
     """The commands of control.json; none where a person has spoilt the file."""
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -239,8 +239,7 @@ def _seconds(folder: RunFolder, view: RunView) -> float:
 def _figures(view: RunView) -> Figures:
     best = view.figure("student", split="validation", weights="best")
     if best is None:
-        values = view.figure_curve("student", view.headline, "validation").value
-        best = max(values, default=None)
+        best = max(_epoch_ends(view), default=None)
     return Figures(
         teacher_validation=view.figure("teacher", split="validation"),
         teacher_test=view.figure("teacher", split="test"),
@@ -249,6 +248,14 @@ def _figures(view: RunView) -> Figures:
         best_validation=best,
         best_test=view.figure("student", split="test", weights="best"),
     )
+
+
+def _epoch_ends(view: RunView) -> Iterator[float]:
+    """The student's figures of which the best is kept: those of untrained weights are not."""
+    for event in view.evaluated:
+        is_of_student = (event.net, event.split, event.weights) == ("student", "validation", "last")
+        if is_of_student and not event.by_hand and event.at > (0, 0, 0):
+            yield event.figures.get(view.headline, 0.0)
 
 
 def _name(choice: Choice | None) -> str:

@@ -120,7 +120,7 @@ class RunView:
         return None
 
     def figure_curve(self, net: str, name: str, split: str) -> Curve:
-        """A figure of a net over training, the scheduled evaluations of its last weights."""
+        """A figure of a net over training, as every evaluation of its last weights told it."""
         told = [
             event
             for event in self.evaluated

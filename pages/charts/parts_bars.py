@@ -107,6 +107,13 @@ def answers_sentence(figures: Figures, num_classes: int) -> str:
     return " ".join(said)
 
 
+def neurons_words(counts: Mapping[str, Sequence[int]], other: str) -> str:
+    """The numbers of the figure, for those who do not see it."""
+    names = {"teacher": f"the {other}", "inherit": "what inherits", "explore": "what explores"}
+    told = (f"{names[name]} {', '.join(map(str, found))}" for name, found in counts.items())
+    return f"Directions that hold 99, 95 and 90 % of the gradients' energy: {'; '.join(told)}."
+
+
 def neurons_figure(
     counts: Mapping[str, Sequence[int]], left_out: Sequence[float], other: str, colours: Palette
 ) -> Figure:

@@ -97,8 +97,11 @@ def groups_of(specs: Mapping[str, RunSpec], rows: Sequence[Summary]) -> list[Gro
 
 def paired(group: Group, baseline: Group) -> Paired:
     """What a group gains over a baseline, on the seeds that both have."""
-    if group.split != baseline.split:
-        return Paired({}, None, None, "another split")
+    for what, name in (("split", "split"), ("headline", "figure")):
+        if getattr(group, what) != getattr(baseline, what):
+            return Paired({}, None, None, f"another {name}")
+    if group.labels.data != baseline.labels.data:
+        return Paired({}, None, None, "other data")
     seeds = [seed for seed in group.by_seed if seed in baseline.by_seed]
     gaps = {seed: group.by_seed[seed] - baseline.by_seed[seed] for seed in seeds}
     if not gaps:
@@ -133,9 +136,13 @@ def names_of(groups: Sequence[Group]) -> list[str]:
 
 def full_names(groups: Sequence[Group]) -> list[str]:
     """The same with the settings that tell them apart."""
-    return [
+    named = [
         f"{name} ({group.settings})" if group.settings else name
         for name, group in zip(names_of(groups), groups, strict=True)
+    ]
+    return [
+        name if named.count(name) == 1 else f"{name}, {group.labels.student}, {group.labels.data}"
+        for name, group in zip(named, groups, strict=True)
     ]
 
 

@@ -112,7 +112,7 @@ def legend(names: Sequence[str], colours: Sequence[Colour]) -> str:
         'background:rgb({},{},{})"></span>'
     )
     items = "".join(
-        '<span style="display:inline-flex;align-items:center;white-space:nowrap">'
+        '<span role="listitem" style="display:inline-flex;align-items:center;white-space:nowrap">'
         f"{swatch.format(*colour)}{_escaped(name)}</span>"
         for name, colour in zip(names, colours, strict=True)
     )

@@ -16,16 +16,6 @@ STATUS_ICONS = {
     "interrupted": ":material/power_off:",
     "unreadable": ":material/broken_image:",
 }
-STATUS_COLOURS = {
-    "running": "blue",
-    "preparing": "blue",
-    "finished": "green",
-    "failed": "red",
-    "interrupted": "orange",
-    "stopping": "orange",
-    "paused": "orange",
-    "unreadable": "red",
-}
 
 
 def status_text(status: str) -> str:

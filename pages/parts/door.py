@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from engine.api import DistillError, RunCard, Studio, WorkspaceError, studio
+from engine.api import DistillError, RunCard, Studio, WorkspaceError, in_sentences, studio
 from pages.charts.colour import Palette, palette
 from pages.parts import site
 
@@ -17,9 +17,9 @@ def sentence(error: DistillError) -> str:
     return sentence_of(str(error))
 
 
-def sentence_of(text: str) -> str:
-    """The same for the engine's words without their error."""
-    text = text.strip()
+def sentence_of(message: str, hint: str = "") -> str:
+    """The same for the engine's words without their error; empty where there are none."""
+    text = in_sentences(message.strip(), hint)
     return text[:1].upper() + text[1:]
 
 

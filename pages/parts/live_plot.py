@@ -44,6 +44,7 @@ export default function ({ data, parentElement }) {
       return Plotly.react(box, data.figure.data, data.figure.layout, config)
     })
   }
+  return () => window.Plotly?.purge(box) // it listens to the window
 }
 """
 )

@@ -35,6 +35,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
       box.on('plotly_click', (told) => box.pick(told.points[0]))
     })
   }
+  return () => window.Plotly?.purge(box) // it listens to the window
 }
 """
 )

@@ -18,7 +18,7 @@ from pages.charts.curve import Line, accuracy_figure
 from pages.charts.evidence import bars_figure, sentence
 from pages.charts.headline import HEADLINES, headline_of, short_of
 from pages.charts.narrator import narrate
-from pages.charts.seeds import Group, seed_rows
+from pages.charts.seeds import Group, Paired, paired, seed_rows
 from pages.charts.table import rows_of, shown_columns
 
 EVIDENCE = Evidence(
@@ -134,6 +134,18 @@ def test_seeds_are_a_table_of_overlap() -> None:
         labels=ROWS[1].labels, settings="", split="test", by_seed={0: 0.4}, headline="miou"
     )
     assert seed_rows([group], 0)[0]["mIoU (%)"] == "40.00 (one seed)"
+
+
+def test_overlap_and_accuracy_are_not_subtracted() -> None:
+    plain = {"settings": "", "split": "test", "by_seed": {0: 0.4, 1: 0.5}}
+    overlap = Group(labels=ROWS[1].labels, headline="miou", **plain)
+    right = Group(labels=ROWS[1].labels, headline="accuracy", **plain)
+    elsewhere = Group(
+        labels=ROWS[1].labels.model_copy(update={"data": "other"}), headline="miou", **plain
+    )
+    assert paired(right, overlap) == Paired({}, None, None, "another figure")
+    assert paired(elsewhere, overlap) == Paired({}, None, None, "other data")
+    assert paired(overlap, overlap).mean == 0
 
 
 def test_an_unknown_figure_is_told_like_accuracy() -> None:

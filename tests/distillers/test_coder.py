@@ -153,6 +153,17 @@ def test_the_cosine_pulls_towards_equal_factors_and_pushes_towards_orthogonal_on
     assert (pushed >= 0).all() and (pushed <= 1).all()
 
 
+@pytest.mark.parametrize("name", DISTANCES)
+def test_what_it_moves_away_by_is_told_as_a_distance_that_grows(name: str) -> None:
+    theirs, aside = draw(8, 3, 2, 2, seed=1), draw(8, 3, 2, 2, seed=2)
+    coder = coder_of(distance=name)
+    near, far = (
+        coder.apart(coder.repel(Pair(theirs + far * aside, theirs), tiny.batch_of(8)).mean())
+        for far in (0.1, 1.0)
+    )
+    assert 0 <= near < far
+
+
 # 9: a choice of samples
 
 

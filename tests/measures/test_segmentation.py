@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.measures.segmentation import (
-    THRESHOLDS,
     VOID,
     SegmentationCounts,
     boundary_iou,
@@ -22,13 +21,11 @@ from engine.measures.segmentation import (
     confusion_matrices,
     count_segmentation,
     high_precision_accuracy,
-    high_precision_curve,
     iou,
     mean_class_accuracy,
     mean_iou,
     pixel_accuracy,
     segmentation_variance,
-    variance_ratio,
 )
 
 NAN = math.nan
@@ -97,14 +94,6 @@ def test_high_precision_accuracy_counts_images_at_the_threshold() -> None:
     assert math.isnan(high_precision_accuracy(miou[:0]))
 
 
-def test_the_high_precision_curve_never_rises() -> None:
-    miou = torch.rand(100, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    curve = high_precision_curve(miou)
-    assert THRESHOLDS == (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
-    assert list(curve) == sorted(curve, reverse=True)
-    assert curve[5] == high_precision_accuracy(miou)
-
-
 def test_high_precision_accuracy_reads_images_and_classes_too() -> None:
     image_iou = torch.tensor([[0.9, NAN, 0.5], [0.8, 0.7, NAN]])
     assert high_precision_accuracy(image_iou) == 0.5
@@ -122,9 +111,7 @@ def test_variance_is_of_the_population_in_points_squared(miou: list[float], poin
     assert segmentation_variance(values + 0.05) == pytest.approx(points)
 
 
-def test_variance_is_told_as_a_share_of_a_baseline() -> None:
-    assert variance_ratio(100, 400) == 0.25
-    assert math.isnan(variance_ratio(100, 0))
+def test_no_images_have_no_variance() -> None:
     assert math.isnan(segmentation_variance(torch.tensor([])))
 
 
@@ -132,7 +119,6 @@ def test_a_perfect_prediction_is_perfect_everywhere() -> None:
     truth, _ = random_masks(4, (5, 9, 11))
     counts = count_segmentation(truth, truth.masked_fill(truth == VOID, 0), 4)
     assert mean_iou(counts.confusion) == pixel_accuracy(counts.confusion) == 1
-    assert set(high_precision_curve(counts.image_miou)) == {1.0}
     assert high_precision_accuracy(counts.image_miou, 1.0) == 1
     assert segmentation_variance(counts.image_miou) == 0
     assert boundary_iou(counts.boundary).tolist() == [1.0] * 4

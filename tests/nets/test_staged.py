@@ -8,9 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine.errors import SpecError
 from engine.nets import Inside, StagedNet, build_net
-from engine.nets.staged import require_taps
 
 SHAPE = (3, 32, 32)
 
@@ -61,12 +59,6 @@ def test_resuming_from_the_image_runs_the_first_stages(net: StagedNet, images: T
     assert torch.equal(
         net.resume(trace["stem"], after="stem", until="embedding"), trace["embedding"]
     )
-
-
-def test_a_tap_that_does_not_exist_is_refused_with_those_that_do(net: StagedNet) -> None:
-    require_taps(["stem", "embedding"], net)
-    with pytest.raises(SpecError, match="this net has: stem, embedding, logits"):
-        require_taps(["stage9"], net)
 
 
 def test_one_seed_gives_one_net() -> None:

@@ -127,6 +127,12 @@ def test_going_back_and_forth_between_tasks_loses_nothing(page: AppTest) -> None
     assert spec_of(page) == before
     goal(page, "classify")
     assert spec_of(page) == other.replace(student="vgg8")
+    goal(page, "segment")
+    one(page.button, "Reset").click().run()
+    goal(page, "classify")
+    fresh = spec_of(page)
+    assert fresh.student.name == "vgg8"
+    assert (fresh.method, fresh.schedule) == (other.method, other.schedule)
 
 
 def test_the_choice_of_the_task_is_there_after_a_reload(page: AppTest, open_page: Open) -> None:

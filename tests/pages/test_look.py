@@ -34,7 +34,7 @@ def no_job_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def add_scenes(
-    workspace: Workspace, name: str, *, is_taught: bool = True, **knobs: Any
+    workspace: Workspace, name: str, *, is_taught: bool = True, seed: int = 0, **knobs: Any
 ) -> RunFolder:
     taught = NetChoice(name="bottleneck128", weights="shipped:street_bottleneck128")
     spec = RunSpec(
@@ -46,6 +46,7 @@ def add_scenes(
         schedule=Schedule(epochs=3, steps=2, batch=4, optimizer="adam"),
         threads=1,
         device="cpu",
+        seed=seed,
     )
     folder = workspace.create(spec, Meta(name=name, role="student", created=BEGAN))
     phase = PhaseBegan(
@@ -152,13 +153,18 @@ def test_where_runs_only_classify_the_street_demo_is_offered(
     assert "Run the street demo" not in labels
 
 
-def test_a_run_without_saved_weights_says_when_there_will_be_some(
-    open_page: Any, workspace: Workspace
-) -> None:
+def test_a_run_without_saved_weights_says_why(open_page: Any, workspace: Workspace) -> None:
     folder = add_scenes(workspace, "Early")
     folder.log.path.write_text("")
     folder.log.append([RunQueued(time=BEGAN), RunStarted(time=BEGAN)])
-    assert "once the student's first weights are saved" in told(opened(open_page, run=folder.id))
+    wanted = "This run ended before any weights of the student were saved."
+    assert wanted in told(opened(open_page, run=folder.id))
+    assert folder.lock.acquire(timeout=1.0)  # as a worker does
+    try:
+        wanted = "once the first weights of the student are saved"
+        assert wanted in told(opened(open_page, run=folder.id))
+    finally:
+        folder.lock.release()
 
 
 def test_the_page_waits_for_no_job(open_page: Any, run: RunFolder) -> None:
@@ -254,6 +260,15 @@ def test_runs_of_the_same_pictures_can_be_seen_beside_it(
     assert not app.exception
     app.selectbox(key="look_beside").set_value("none").run()
     assert [layer.role for layer in drawn[-1].layers] == ["truth", "first"]
+
+
+def test_a_run_of_another_seed_may_have_learnt_from_what_this_one_holds_back(
+    open_page: Any, workspace: Workspace, run: RunFolder, asked: list[Any], drawn: list[Scene]
+) -> None:
+    add_scenes(workspace, "Other seed", seed=1)
+    for pictures, is_offered in (("Test", True), ("Validation", False)):
+        app = opened(open_page, run=run.id, look_pictures=pictures)
+        assert ("Other seed" in app.selectbox(key="look_beside").options) is is_offered
 
 
 def test_one_picture_takes_the_page_a_moment(

@@ -245,7 +245,7 @@ def test_a_teacher_that_cannot_be_asked_is_missed_with_a_word(
 def test_before_the_first_weights_there_is_nothing_to_ask(workspace, open_page) -> None:
     events = [*beginning("taught"), *epoch_events("taught", 0, part=0.5)]
     run = add_run(workspace, events, role="taught", name="Young")
-    assert "once its first weights are saved" in told(opened(open_page, run))
+    assert "ended before any weights of the student were saved" in told(opened(open_page, run))
 
 
 def test_while_it_trains_validation_images_are_asked_about_and_the_weights_stay(

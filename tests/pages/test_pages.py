@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from engine.api import Experiment, Studio
 from engine.runs.folder import Workspace
 from engine.runs.view import RunView, fold
-from tests.pages.canned import add_run, underway, whole
+from tests.pages.canned import add_run, ending, underway, whole
 
 PAGES = Path(__file__).resolve().parents[2] / "pages"
 NAMES = ("start", "distill", "watch", "runs", "look", "run")
@@ -412,12 +413,12 @@ def test_weights_that_cannot_be_read_are_told_once_where_they_were_entered(
 
     failed = JobState("failed", None, "there is no file x", "Give another.", "teacher.weights")
     monkeypatch.setattr(Studio, "check_teacher", lambda *_: failed)
-    fault = {"where": "teacher.weights", "message": "there is no file x Give another."}
+    fault = {"where": "teacher.weights", "message": "there is no file x. Give another."}
     answered["check"] = {"errors": [fault], "warnings": [], "costs": {}}
     app = open_page("distill")
     button(app, "Check this teacher").click().run()
     told = [one.value for one in app.error]
-    assert told == ["There is no file x Give another."]
+    assert told == ["There is no file x. Give another."]
     assert button(app, "Queue").disabled
 
 
@@ -515,3 +516,57 @@ def test_letters_steer_the_run_that_is_watched(open_page, canned) -> None:
     assert keys["Pause"].lower() == "p"
     assert keys["Stop"].lower() == "s"
     assert keys["Evaluate now"].lower() == "e"
+
+
+def test_a_run_that_a_person_stopped_has_no_empty_warning(workspace: Workspace, open_page) -> None:
+    log = [*underway("taught", done=2), *ending("taught", "stopped")]
+    run = add_run(workspace, log, role="taught", name="Enough")
+    app = open_page("run", run=run.id)
+    assert not app.exception
+    assert "" not in [one.value.strip() for one in app.warning]
+
+
+def finished_preset(workspace: Workspace, name: str) -> Experiment:
+    """All its runs have ended; each student by the log of its role."""
+    experiment = Studio(workspace.path).launch_preset(name)
+    for member in experiment.runs:
+        role = "taught" if member.role == "student" else "alone"
+        workspace.run(member.run).log.append(whole(role))
+    return experiment
+
+
+def test_a_teacher_s_own_run_is_not_taken_for_the_student_alone(
+    workspace: Workspace, open_page
+) -> None:
+    experiment = finished_preset(workspace, "sakd-cifar100-resnet56-resnet20")
+    teacher = next(member.run for member in experiment.runs if member.role == "teacher")
+    told = texts(open_page("run", run=teacher))
+    assert "The teacher gets 86.5 % of the test images right." in told
+    assert "Without a teacher" not in told and "the gain is not measured" not in told
+    taught = experiment.runs[-1].run
+    app = open_page("run", run=taught)
+    (box,) = (one for one in app.selectbox if one.label == "Compared with")
+    assert len(set(box.options)) == len(box.options) == len(experiment.runs) - 1
+
+
+def test_an_untouched_run_of_a_preset_does_not_differ_from_it(
+    workspace: Workspace, open_page
+) -> None:
+    for name in ("demo", "sakd-cifar100-resnet56-resnet20"):
+        for member in finished_preset(workspace, name).runs:
+            app = open_page("run", run=member.run, run_tab="Config")
+            assert any("Difference to the preset" in one.value for one in app.markdown)
+            assert any(one.value == "None." for one in app.caption), (name, member.label)
+
+
+def test_watch_leaves_out_runs_of_an_experiment_that_were_deleted(
+    workspace: Workspace, open_page
+) -> None:
+    experiment = finished_preset(workspace, "spirit-demo")
+    workspace_door = Studio(workspace.path)
+    for member in experiment.runs[-2:]:
+        workspace_door.delete(member.run)
+    app = open_page("watch", experiment=experiment.id)
+    assert "This run cannot be shown" not in texts(app)
+    (switch,) = (one for one in app.segmented_control if one.label == "Run shown below")
+    assert len(switch.options) == len(experiment.runs) - 2

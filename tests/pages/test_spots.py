@@ -132,7 +132,7 @@ def test_images_that_cannot_be_drawn_are_told(
 ) -> None:
     failed = JobState("failed", None, "the images of shapes have changed.", "Restore them.")
     monkeypatch.setattr(Studio, "pictures", lambda *_: failed)
-    assert "the images of shapes have changed. Restore them." in told(opened(open_page, taught.id))
+    assert "The images of shapes have changed. Restore them." in told(opened(open_page, taught.id))
 
 
 def test_a_policy_that_treats_all_images_alike_shows_none(open_page, taught, drawn) -> None:

@@ -3,15 +3,13 @@ from __future__ import annotations
 import threading
 import time
 
-from engine.runs.control import Control, NoControl, forget_commands, send
+from engine.runs.control import Control, forget_commands, send
 from engine.runs.folder import RunFolder
 from engine.runs.heartbeat import beating, read_heartbeat
 
 
 def test_without_a_command_there_is_none(run: RunFolder) -> None:
     assert Control(run).look() is None
-    assert NoControl().look() is None
-    assert NoControl().wait() == "continue"
 
 
 def test_a_command_is_obeyed_at_the_next_look_and_once(run: RunFolder) -> None:
@@ -111,4 +109,3 @@ def test_what_would_end_a_run_is_seen_and_left_for_the_next_look(run: RunFolder)
     assert [control.look(), control.look()] == ["save", "stop"]
     lost.set()
     assert control.ending() == "interrupt"
-    assert NoControl().ending() is None

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from engine.errors import SpecError, WorkspaceError
-from engine.runs.executors.inline import InlineExecutor
 from engine.runs.experiment import (
     Planned,
     create_experiment,
@@ -22,6 +21,7 @@ from engine.runs.folder import Meta, RunFolder, Workspace
 from engine.runs.presets import find_preset, load_presets
 from engine.runs.queue import RunQueue
 from engine.runs.worker import drive
+from tests.runs.inline import InlineExecutor
 
 from .fakes import evaluated, execute, spec_of
 

@@ -10,12 +10,12 @@ import pytest
 from engine.errors import WorkspaceError
 from engine.events import RunEnded, RunStarted
 from engine.runs.executors import Done
-from engine.runs.executors.inline import InlineExecutor
 from engine.runs.experiment import Planned, create_experiment
 from engine.runs.folder import Meta, RunFolder, Workspace
 from engine.runs.queue import RunQueue
 from engine.runs.scheduler import Scheduler
 from engine.runs.slots import Slot
+from tests.runs.inline import InlineExecutor
 
 from .conftest import until
 from .fakes import execute, spec_of

@@ -34,8 +34,10 @@ def test_a_summary_tells_what_the_table_shows(workspace: Workspace) -> None:
         [
             RunStarted(time=10.0),
             evaluated((0, 0, 0), net="teacher", weights="given", figures=right),
+            evaluated((0, 0, 0), figures={"accuracy": 0.95}),  # no weights of it are kept
             COST,
             began(4),
+            evaluated((0, 0, 1), figures={"accuracy": 0.8}, by_hand=True),
             evaluated((0, 1, 0), figures={"accuracy": 0.7}),
             evaluated((0, 2, 0), figures={"accuracy": 0.6}),
             step((0, 2, 0)),

@@ -81,4 +81,9 @@ def _samples(form: Form, state: JobState) -> None:
         return
     with st.container(horizontal=True, gap="small", key="samples"):
         for image, label in zip(value["images"], value["labels"], strict=False):
-            st.image(f"data:image/png;base64,{image}", caption=str(label), width=72)
+            st.image(
+                f"data:image/png;base64,{image}",
+                caption=str(label),
+                alt=f"An image of {label}",
+                width=72,
+            )

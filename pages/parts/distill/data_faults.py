@@ -15,7 +15,7 @@ _LISTED = re.compile(r"(?P<what>\d.*?): (?P<items>.+; .+)", re.DOTALL)
 
 def data_faults(form: Form, state: JobState) -> None:
     """The first faults, one a line, and the remedy; the checks need not tell them again."""
-    form.told.add(sentence_of(f"{state.message} {state.hint}"))
+    form.told.add(sentence_of(state.message, state.hint))
     what, items = listed(state.message)
     is_data = state.where.startswith("data")
     title = "These images cannot be used yet." if is_data else "There are no pictures to show."

@@ -58,9 +58,11 @@ def refill(spec: Mapping[str, Any], about: Mapping[str, Any]) -> None:
     """Replace all answers; parts that the spec leaves out keep a sensible one for later."""
     given = {name: value for name, value in spec.items() if value is not None}
     fallback = DEFAULTS[given.get("task", "classify")]
+    chosen: Task = given.get("task", "classify")
+    kept = {"other_tasks": _others(chosen)} if "draft" in st.session_state else {}
     st.session_state["draft"] = copy.deepcopy({**fallback, **given})
     extras = [part for part in PARTS if part in given]
-    st.session_state["draft_about"] = {**ABOUT, "extras": extras, **about}
+    st.session_state["draft_about"] = {**ABOUT, "extras": extras, **about, **kept}
     st.session_state["draft_turn"] = st.session_state.get("draft_turn", 0) + 1
 
 
@@ -87,19 +89,26 @@ def task() -> Task:
 
 def choose_task(chosen: Task) -> None:
     """Another goal; what was chosen for this one is there again when it is taken up again."""
-    now, before = st.session_state["draft"], task()
-    others = dict(about("other_tasks"))
-    others[before] = {
-        "spec": {name: now[name] for name in OF_TASK if name in now},
-        "about": {name: about(name) for name in ABOUT_TASK},
-    }
-    then = others.pop(chosen, {"spec": {}, "about": {}})
+    now = st.session_state["draft"]
+    then = about("other_tasks").get(chosen, {"spec": {}, "about": {}})
     shared = {name: value for name, value in now.items() if name not in OF_TASK}
     besides = {name: about(name) for name in ABOUT if name not in ABOUT_TASK}
     refill(
         {**shared, **then["spec"], "task": chosen},
-        {**besides, **then["about"], "other_tasks": others},
+        {**besides, **then["about"]},
     )
+
+
+def _others(chosen: Task) -> dict[str, Any]:
+    """What was chosen for other goals than this one, that of now among them."""
+    now, before = st.session_state["draft"], task()
+    others = {name: kept for name, kept in about("other_tasks").items() if name != chosen}
+    if before != chosen:
+        others[before] = {
+            "spec": {name: now[name] for name in OF_TASK if name in now},
+            "about": {name: about(name) for name in ABOUT_TASK},
+        }
+    return others
 
 
 def taught_spec(preset: Preset, distiller: str = "") -> RunSpec:

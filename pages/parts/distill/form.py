@@ -153,8 +153,12 @@ def num_runs(form: Form) -> int:
     axes = axes_of(form)
     seeds = len(axes.get("seed", (0,)))
     taught = seeds * len(axes.get("policy", (0,)))
-    trains_teacher = "teacher" in form.needs and draft.answer("teacher.weights") == TRAIN
-    return taught + (seeds if wants_baseline() else 0) + int(trains_teacher)
+    return taught + (seeds if wants_baseline() else 0) + int(trains_teacher(form))
+
+
+def trains_teacher(form: Form) -> bool:
+    """Whether the teacher is trained first, by a run of its own."""
+    return "teacher" in form.needs and bool(draft.answer("teacher.weights") == TRAIN)
 
 
 def has_baseline() -> bool:

@@ -10,7 +10,8 @@ import streamlit as st
 
 from engine.api import JobState, RunSpec
 from pages.charts.words import amount, counted, duration, percent, size, times
-from pages.parts.distill.form import Ask, Form, num_runs
+from pages.parts.distill.form import Ask, Form, num_runs, trains_teacher
+from pages.parts.door import sentence_of
 
 
 def outlook(form: Form, spec: RunSpec | None) -> JobState | None:
@@ -94,11 +95,13 @@ def _published(form: Form, spec: RunSpec) -> None:
 
 def _estimated(form: Form, state: JobState) -> None:
     if state.status == "failed":
-        st.warning(f"{state.message} {state.hint}", icon=":material/timer_off:")
+        st.warning(sentence_of(state.message, state.hint), icon=":material/timer_off:")
     elif state.status == "done":
-        one, runs = state.value["seconds"], num_runs(form)
+        one, with_own = state.value["seconds"], trains_teacher(form)
+        runs = num_runs(form) - with_own
         whole = f"; {runs} runs ≈ {duration(runs * one)} at most" if runs > 1 else ""
-        st.markdown(f":material/timer: One run takes **≈ {duration(one)}** here{whole}.")
+        before = " The teacher's own training comes before." if with_own else ""
+        st.markdown(f":material/timer: One run takes **≈ {duration(one)}** here{whole}.{before}")
         phases = state.value.get("phases", {})
         if len(phases) > 1:
             parts = (f"{n.replace('_', ' ')} {duration(taken)}" for n, taken in phases.items())

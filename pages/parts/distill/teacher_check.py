@@ -74,7 +74,7 @@ def _take_knobs(form: Form, asked: dict[str, Any], found: Mapping[str, Any]) -> 
 
 
 def _failed(form: Form, state: JobState) -> None:
-    text = sentence_of(f"{state.message} {state.hint}")
+    text = sentence_of(state.message, state.hint)
     form.told.add(text)
     st.error(text, icon=":material/error:")
 

@@ -7,7 +7,7 @@ import streamlit as st
 from engine.api import Answers, RunCard, RunView, Studio, Weights
 from pages.charts.answers import as_csv, calibration, headline
 from pages.parts.door import sentence_of
-from pages.parts.look.answers_choice import split_of, weights_of, weights_words
+from pages.parts.look.answers_choice import no_weights, split_of, weights_of, weights_words
 from pages.parts.look.answers_confusion import confusions, whose_answers
 from pages.parts.look.answers_filter import filters
 from pages.parts.look.answers_gallery import gallery
@@ -19,12 +19,11 @@ POLL = 0.7  # seconds between two looks at the job that asks the nets
 def answers(found: Studio, card: RunCard, view: RunView) -> None:
     """How often the nets are right, what they mix up, single images, and a person's own."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        split = split_of(view)
+        split = split_of(card, view)
         weights = weights_of(found, card, view)
     if weights is None:
         st.info(
-            "The student's answers are shown once its first weights are saved, at the end of the"
-            " first epoch.",
+            no_weights(card),
             icon=":material/hourglass_top:",
         )
         return
@@ -58,7 +57,7 @@ def _asked(found: Studio, weights: Weights, split: str) -> Answers | None:
     """The answers once they are there; till then it is said how far they are."""
     state = found.answers(weights, split)
     if state.status == "failed":
-        st.warning(sentence_of(f"{state.message} {state.hint}"), icon=":material/broken_image:")
+        st.warning(sentence_of(state.message, state.hint), icon=":material/broken_image:")
         return None
     if state.status == "done":
         if state.message:

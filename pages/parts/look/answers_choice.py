@@ -14,7 +14,7 @@ OVER = ("finished", "stopped", "interrupted", "failed")
 WHICH = {"last": "Last", "best": "Best"}
 
 
-def split_of(view: RunView) -> str:
+def split_of(card: RunCard, view: RunView) -> str:
     """The images to ask about; those for testing only once the run has been tested on them."""
     tested = any(told.split == "test" and told.net == "student" for told in view.evaluated)
     splits = ["test", "validation"] if tested else ["validation"]
@@ -28,8 +28,8 @@ def split_of(view: RunView) -> str:
         key="answers_split",
         bind="query-params",
         format_func=str.capitalize,
-        help="Neither took part in training. Validation images chose the best epoch; test images"
-        " are looked at once the run is over.",
+        help="Neither took part in training. The best epoch was chosen by the"
+        f" {_chosen_on(card)} images.",
     )
     return str(split)
 
@@ -54,8 +54,8 @@ def weights_of(found: Studio, card: RunCard, view: RunView) -> Weights | None:
             key="answers_weights",
             bind="query-params",
             format_func=lambda one: WHICH[one],
-            help="The last that were saved, or those of the epoch with the most validation images"
-            " right.",
+            help="The last that were saved, or those of the epoch that was best on the"
+            f" {_chosen_on(card)} images.",
         )
         which = str(chosen)
     newest: Weights = (card.id, saved[which])
@@ -69,6 +69,17 @@ def weights_of(found: Studio, card: RunCard, view: RunView) -> Weights | None:
         if st.button(label, icon=":material/refresh:", help="Newer weights were saved since."):
             st.session_state[kept] = seen = newest
     return seen
+
+
+def no_weights(card: RunCard) -> str:
+    """Why there is nothing to look at."""
+    if card.status in OVER:
+        return "This run ended before any weights of the student were saved."
+    return "There is something to see once the first weights of the student are saved."
+
+
+def _chosen_on(card: RunCard) -> str:
+    return card.spec.select_on if card.spec else "validation"
 
 
 def weights_words(found: Studio, card: RunCard, view: RunView, at: At) -> str:

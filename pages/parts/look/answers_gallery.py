@@ -41,7 +41,7 @@ def gallery(found: Studio, card: RunCard, told: Answers, whose: str, choice: Cho
 def _cards(found: Studio, card: RunCard, told: Answers, rows: Sequence[int]) -> None:
     state = found.pictures(card.id, rows, told.split)
     if state.status == "failed":
-        st.warning(sentence_of(f"{state.message} {state.hint}"), icon=":material/broken_image:")
+        st.warning(sentence_of(state.message, state.hint), icon=":material/broken_image:")
         return
     if state.status != "done":
 

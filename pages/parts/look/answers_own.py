@@ -43,7 +43,7 @@ def own_pictures(found: Studio, weights: Weights, told: Answers) -> None:
         st.warning(sentence(error), icon=":material/folder_off:")
         return
     if state.status == "failed":
-        st.warning(sentence_of(f"{state.message} {state.hint}"), icon=":material/broken_image:")
+        st.warning(sentence_of(state.message, state.hint), icon=":material/broken_image:")
     elif state.status == "done":
         _draw(state.value, has_teacher=told.teacher is not None)
     else:

@@ -24,10 +24,14 @@ class Beside:
     note: str = ""
 
 
-def beside(found: Studio, card: RunCard) -> Beside | None:
-    """The net that a person chose to see beside the student; the choice is in the URL."""
+def beside(found: Studio, card: RunCard, *, any_seed: bool) -> Beside | None:
+    """The net that a person chose to see beside the student; the choice is in the URL.
+
+    Args:
+        any_seed: runs of other seeds hold the same pictures back.
+    """
     assert card.spec is not None
-    others = _others(found, card)
+    others = _others(found, card, any_seed)
     options = [*others, *([TEACHER] if card.spec.teacher else []), NOBODY]
     names = {**others, TEACHER: "Its teacher", NOBODY: "No other net"}
     asked = st.query_params.get("look_beside", "")
@@ -64,7 +68,7 @@ def saved_at(found: Studio, run_id: str) -> tuple[int, int, int] | None:
     return found.saved_weights(run_id).get("last")
 
 
-def _others(found: Studio, card: RunCard) -> dict[str, str]:
+def _others(found: Studio, card: RunCard, any_seed: bool) -> dict[str, str]:
     """Runs of the same pictures: id -> name; those of the experiment first."""
     assert card.spec is not None
     members = [member.run for member in card.experiment.runs] if card.experiment else []
@@ -86,6 +90,7 @@ def _others(found: Studio, card: RunCard) -> dict[str, str]:
                 other.spec is not None
                 and is_known
                 and shares_pictures(card.spec.data, other.spec.data)
+                and (any_seed or card.spec.seed == other.spec.seed)
             ):
                 kept.append((run.id, title(run)))
         except DistillError:

@@ -10,7 +10,6 @@ from engine.api import Studio, Summary
 from pages.parts.demo import demo_button
 from pages.parts.look.waiting import answer_of
 
-SAMPLES = 6
 STREETS = {"name": "street_scenes"}
 
 

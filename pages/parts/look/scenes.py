@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.api import RunCard, RunView, Studio
-from pages.parts.look.answers_choice import weights_of, weights_words
+from pages.parts.look.answers_choice import no_weights, weights_of, weights_words
 from pages.parts.look.beside import beside
 from pages.parts.look.own_scenes import own_scenes
 from pages.parts.look.viewer import Pair, viewer
@@ -19,11 +19,11 @@ def scenes(found: Studio, card: RunCard, view: RunView) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         which = _pictures(view)
         weights = weights_of(found, card, view)
-        other = beside(found, card)
+        # What is held back of a folder for validation is drawn by the seed; its test part is not.
+        other = beside(found, card, any_seed=which in ("test", MINE))
     if weights is None:
         st.info(
-            "Predictions are drawn once the student's first weights are saved, at the end of the"
-            " first epoch.",
+            no_weights(card),
             icon=":material/hourglass_top:",
         )
         return

@@ -23,7 +23,7 @@ def answer_of(what: str, job: Callable[[], JobState], *, key: str) -> Any:
     if state.status == "done":
         return state.value
     if state.status == "failed":
-        st.warning(sentence_of(f"{state.message} {state.hint}"), icon=":material/broken_image:")
+        st.warning(sentence_of(state.message, state.hint), icon=":material/broken_image:")
         return None
 
     def look() -> None:

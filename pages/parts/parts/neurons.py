@@ -6,7 +6,7 @@ import streamlit as st
 
 from engine.api import RunCard, Studio, Weights
 from pages.charts.parts import num_classes, other_net
-from pages.charts.parts_bars import neurons_figure
+from pages.charts.parts_bars import neurons_figure, neurons_words
 from pages.parts.door import colours
 from pages.parts.live_plot import live_plot
 from pages.parts.parts.turn import Turn
@@ -29,7 +29,7 @@ def neurons(found: Studio, card: RunCard, weights: Weights, turn: Turn, *, is_po
     live_plot(
         neurons_figure(counts, told["left_out"], other, colours()),
         key="run_part_neurons",
-        alt=f"Directions that hold 99, 95 and 90 % of the gradients' energy. {counts}",
+        alt=neurons_words(counts, other),
         keep=card.id,
     )
     bound = (

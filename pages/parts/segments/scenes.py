@@ -181,7 +181,7 @@ def _files(
         files: Mapping[str, Mapping[str, str]] = state.value
         return files
     if state.status == "failed":
-        text = sentence_of(f"{state.message} {state.hint}")
+        text = sentence_of(state.message, state.hint)
         st.warning(f"Only what the nets say is shown. {text}", icon=":material/broken_image:")
     else:
         _wait(found, card, split, rows, is_live=is_live)

@@ -9,7 +9,7 @@ import streamlit as st
 from engine.api import Choices, RunCard, RunView, Studio
 from pages.charts.spot import MOST_CLASSES, class_by_spot
 from pages.charts.spot_samples import Ends, ends
-from pages.parts.door import colours
+from pages.parts.door import colours, sentence_of
 from pages.parts.pick_plot import pick_plot
 
 EVERY_CLASS = -1
@@ -105,7 +105,7 @@ def _pictures(
     rows = [row for row, _ in (*shown.most, *shown.least)]
     state = found.pictures(card.id, rows)
     if state.status == "failed":
-        st.warning(f"{state.message} {state.hint}", icon=":material/broken_image:")
+        st.warning(sentence_of(state.message, state.hint), icon=":material/broken_image:")
         return
     if state.status != "done":
 

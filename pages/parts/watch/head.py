@@ -58,7 +58,7 @@ def _steer(found: Studio, mine: Active) -> None:
 def _ended_early(found: Studio, card: RunCard) -> None:
     """What happened, and one button."""
     ended = found.view(card.id).ended
-    why = sentence_of(f"{ended.message} {ended.hint}") if ended else ""
+    why = sentence_of(ended.message, ended.hint) if ended else ""
     if card.status == "failed":
         st.error(f"**Training ended early.** {why}", icon=":material/warning:")
     elif card.status == "interrupted":

@@ -11,8 +11,8 @@ from pages.charts.words import amount, percent, points
 from pages.parts.run_lines import role_of
 
 HELP = {
-    "Student": "Share of images that the student gets right: validation images while it trains,"
-    " test images at the end.",
+    "Student": "Share of images that the student gets right: held-out images while it trains, test"
+    " images at the end.",
     "Teacher": "The same for the teacher.",
     "Student alone": "The same student without a teacher, at its end.",
     "Gain": "Student taught minus the same student alone, in percentage points.",
@@ -28,7 +28,7 @@ def numbers(card: RunCard, view: RunView, evidence: Evidence, mine: Active | Non
     figures = {**_accuracies(card, view, evidence), **_training(view, mine)}
     words = headline_of(card.spec.headline if card.spec else view.headline)
     if words is not ACCURACY:
-        of = f"{words.title} of each net: validation images while it trains, test images at the end"
+        of = f"{words.title} of each net: held-out images while it trains, test images at the end"
         st.caption(f"{of}.", help=f"{words.meaning} {evidence_note(evidence)}")
     with st.container(horizontal=True, key="kpis", gap="small"):
         for label, value in figures.items():

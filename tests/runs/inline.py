@@ -1,4 +1,4 @@
-"""Runs driven to their end in the calling process; for tests."""
+"""Runs driven to their end in the calling process."""
 
 from __future__ import annotations
 
