@@ -185,14 +185,23 @@ def _config(found: Studio, card: RunCard, _: RunView) -> None:
 
 
 def _difference(found: Studio, card: RunCard, spec: RunSpec) -> None:
-    """Where this run differs from the run of its label in the preset that it was made from."""
-    if card.experiment is None:
+    """Where this run differs from what the preset of its experiment plans.
+
+    That is its run of this label; the form, which has labels of its own, begins with the last
+    run of a student that is taught.
+    """
+    preset = next(
+        (p for p in found.presets() if card.experiment and p.name == card.experiment.preset), None
+    )
+    if preset is None or card.experiment is None:
         return
     label = next((one.label for one in card.experiment.runs if one.run == card.id), "")
-    preset = next((p for p in found.presets() if p.name == card.experiment.preset), None)
-    plan = next((p.spec for p in preset.planned() if p.label == label), None) if preset else None
-    if preset is None or plan is None:
+    plans = preset.planned()
+    of_label = [plan.spec for plan in plans if plan.label == label]
+    of_role = [plan.spec for plan in plans if plan.role == card.meta.role == "student"]
+    if not of_label and not of_role:
         return
+    plan = (of_label or of_role)[-1]
     if plan.teacher and spec.teacher and plan.teacher.weights.startswith("run:"):
         plan = plan.replace(**{"teacher.weights": spec.teacher.weights})  # the experiment's own
     st.markdown(f"**Difference to the preset {preset.title}**")

@@ -65,6 +65,8 @@ def sentence(evidence: Evidence) -> str:
         said.append(f"The teacher {words.told_again(evidence.teacher)}.")
     elif evidence.is_teacher_apart:
         said.append("The teacher knows other classes, so it has no figure of its own here.")
-    if evidence.recovered is not None:
+    if evidence.recovered is not None and evidence.recovered <= 0:
+        said.append("None of the gap to the teacher is closed.")
+    elif evidence.recovered is not None:
         said.append(f"{percent(evidence.recovered, 0)} of the gap to the teacher is closed.")
     return " ".join(said)
