@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,20 +83,7 @@ class Questions:
         Raises:
             WorkspaceError: there is no such run, or it cannot be read.
         """
-        folder = self._workspace.run(run_id)
-        spec = folder.spec()
-        params = {
-            "data": spec.data.model_dump(),
-            "seed": spec.seed,
-            "rows": [int(row) for row in rows],
-            "fingerprint": str(folder.environment().get("data set", "")),
-            "split": split,
-            "side": side,
-        }
-        state = self._jobs.ask("pictures", params)
-        if state.status == "done" and not all(Path(path).exists() for path in state.value.values()):
-            state = self._jobs.ask("pictures", params, again=True)
-        return state
+        return self._drawn("pictures", run_id, rows, split, side=side)
 
     # What the nets answer. Weights are a run and the position that its student was saved at.
 
@@ -305,20 +292,7 @@ class Questions:
         Raises:
             WorkspaceError: there is no such run, or it cannot be read.
         """
-        folder = self._workspace.run(run_id)
-        spec = folder.spec()
-        params = {
-            "data": spec.data.model_dump(),
-            "seed": spec.seed,
-            "split": split,
-            "rows": [int(row) for row in rows],
-            "fingerprint": str(folder.environment().get("data set", "")),
-        }
-        state = self._jobs.ask("scene_pictures", params)
-        paths = [path for pair in (state.value or {}).values() for path in pair.values()]
-        if state.status == "done" and not all(Path(path).exists() for path in paths):
-            state = self._jobs.ask("scene_pictures", params, again=True)
-        return state
+        return self._drawn("scene_pictures", run_id, rows, split)
 
     def scene_features(self, weights: Weights) -> JobState:
         """Feature maps of the teacher's and the student's front on a few held-out images.
@@ -333,6 +307,25 @@ class Questions:
         return self._of_weights("scene_features", weights)
 
     # Inside
+
+    def _drawn(
+        self, kind: str, run_id: str, rows: Sequence[int], split: str, **more: int
+    ) -> JobState:
+        """Files of some images of a run's data set; drawn again where one of them is gone."""
+        folder = self._workspace.run(run_id)
+        spec = folder.spec()
+        params = {
+            "data": spec.data.model_dump(),
+            "seed": spec.seed,
+            "rows": [int(row) for row in rows],
+            "fingerprint": str(folder.environment().get("data set", "")),
+            "split": split,
+            **more,
+        }
+        state = self._jobs.ask(kind, params)
+        if state.status == "done" and not all(Path(file).exists() for file in _files(state.value)):
+            state = self._jobs.ask(kind, params, again=True)
+        return state
 
     def _net(self, net: SavedNet) -> list[Any]:
         run_id, role, at = net
@@ -349,3 +342,9 @@ def _are_there(scenes: Iterable[Mapping[str, Any]]) -> bool:
     """Whether the files of all pictures are where a job has left them."""
     paths = [path for one in scenes for path in (one["image"], *one["masks"])]
     return all(Path(path).exists() for path in paths)
+
+
+def _files(drawn: Mapping[str, Any]) -> Iterator[str]:
+    """Row -> a path, or what it shows -> a path."""
+    for one in drawn.values():
+        yield from one.values() if isinstance(one, Mapping) else (one,)

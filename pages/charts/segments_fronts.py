@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pages.charts.segments_overlay import GAP, Bytes, png
+from pages.charts.segments_overlay import Bytes, side_by_side
 
 Floats = NDArray[np.float32]
 
@@ -46,12 +46,7 @@ def front_strip(
     for values in (teacher, student, np.abs(teacher - student)):
         level = (255 * np.clip(values / end, 0, 1)).round().astype(np.uint8)
         tiles.append(_fitted(colours[level], size, Image.Resampling.NEAREST))
-    joined = np.zeros((size[1], len(tiles) * (size[0] + GAP) - GAP, 4), dtype=np.uint8)
-    for place, tile in enumerate(tiles):
-        left = place * (size[0] + GAP)
-        joined[:, left : left + size[0], :3] = tile
-        joined[:, left : left + size[0], 3] = 255
-    return png(joined)
+    return side_by_side(tiles)
 
 
 def gap_ratio(teacher: Floats, student: Floats) -> float:

@@ -65,11 +65,17 @@ def strip(
         tiles.append(
             tinted(photo, fitted, colours) if is_plain else mistakes(photo, fitted, told, colours)
         )
-    joined = np.zeros((size[1], len(tiles) * (size[0] + GAP) - GAP, 4), dtype=np.uint8)
+    return side_by_side(tiles)
+
+
+def side_by_side(tiles: Sequence[Bytes]) -> bytes:
+    """(H, W, 3) pictures of one size -> a PNG, with clear gaps between them."""
+    height, width = tiles[0].shape[:2]
+    joined = np.zeros((height, len(tiles) * (width + GAP) - GAP, 4), dtype=np.uint8)
     for place, tile in enumerate(tiles):
-        left = place * (size[0] + GAP)
-        joined[:, left : left + size[0], :3] = tile
-        joined[:, left : left + size[0], 3] = 255
+        left = place * (width + GAP)
+        joined[:, left : left + width, :3] = tile
+        joined[:, left : left + width, 3] = 255
     return png(joined)
 
 
