@@ -255,7 +255,7 @@ def test_runs_of_the_same_pictures_can_be_seen_beside_it(
     assert app.selectbox(key="look_beside").options == ["Alone", "Its teacher", "No other net"]
     assert asked[0][2] == [(run.id, "student", END), (alone.id, "student", END)]
     assert [layer.name for layer in drawn[-1].layers] == ["Truth", "A: student", "B"]
-    assert drawn[-1].layers[2].note == "Alone · 25\N{NO-BREAK SPACE}%"
+    assert drawn[-1].layers[2].note == "Alone, epoch 3 · 25\N{NO-BREAK SPACE}%"
     app.selectbox(key="look_order").set_value("gap").run()
     assert not app.exception
     app.selectbox(key="look_beside").set_value("none").run()

@@ -9,6 +9,7 @@ import streamlit as st
 from engine.api import DistillError, RunCard, SavedNet, Studio
 from pages.charts.look import shares_pictures, unique_names
 from pages.charts.table import title
+from pages.parts.look.answers_choice import epoch_words
 
 TEACHER = "teacher"
 NOBODY = "none"
@@ -57,7 +58,8 @@ def beside(found: Studio, card: RunCard, *, any_seed: bool) -> Beside | None:
     if at is None:
         st.caption("That run has saved no weights so far.")
         return None
-    return Beside((chosen, "student", at), "B", names[chosen])
+    epoch = epoch_words(found.view(chosen), at)
+    return Beside((chosen, "student", at), "B", f"{names[chosen]}, epoch {epoch}")
 
 
 def saved_at(found: Studio, run_id: str) -> tuple[int, int, int] | None:
