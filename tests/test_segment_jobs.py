@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import tiny_masks
 import torch
 from PIL import Image
 
-from engine.data.batch import VOID
+from engine.data.batch import VOID, Batch
+from engine.jobs import teachers
 from engine.jobs.drafts import check, pairs
 from engine.jobs.estimates import estimate
 from engine.jobs.pictures import samples
@@ -144,6 +146,22 @@ def test_a_teacher_of_the_same_classes_is_measured_by_its_overlap(peer: Path) ->
     found = teacher_check(plain(tiny_masks.spec_of(peer)))
     assert 0 < found["figures"]["miou"] < 1
     assert (found["split"], found["samples"]) == ("test", tiny_masks.HELD)
+
+
+def test_a_teacher_is_measured_on_some_scenes_of_a_large_split(
+    peer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teachers, "MOST_SCENES", 2)
+    seen: list[torch.Tensor] = []
+
+    def figures(net: object, batches: Iterable[Batch], num_classes: int) -> dict[str, float]:
+        seen.extend(batch.target for batch in batches)
+        return {"miou": 0.5}
+
+    monkeypatch.setattr(teachers, "segmentation_figures", figures)
+    assert teacher_check(plain(tiny_masks.spec_of(peer)))["samples"] == 2
+    masks = tiny_masks.pictures(tiny_masks.HELD, 3)[1]  # of the test split
+    assert torch.equal(torch.cat(seen), masks[[0, tiny_masks.HELD // 2]].long())
 
 
 def test_weights_of_another_net_are_refused(teacher: Path) -> None:

@@ -58,7 +58,8 @@ class Questions:
 
         value: {"net": the choice with the knobs that fit, "report": {"rows": [{"status", "key",
         "stored", "shape", "stored_shape"}], "matched", "missing", "unexpected", "wrong_shape",
-        "renamed", "notes": [...]}, "facts", "figures": {"accuracy", "loss"}, "split", "samples"}
+        "renamed", "notes": [...]}, "facts", "figures": {"accuracy", "loss"}, "split", "samples": of
+        how many images; of a set to segment 64 at most}
         """
         return self._jobs.ask("teacher_check", {"spec": dict(plain)})
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from engine.assembly import (
     evaluation_batch,
@@ -17,6 +18,7 @@ from engine.assembly import (
     weights_source,
 )
 from engine.data import DataSet
+from engine.data.batch import MaskedSplit, Split
 from engine.data.device_loader import evaluation_batches
 from engine.errors import SpecError
 from engine.jobs.common import CPU, loaded_data, runs_folder
@@ -25,6 +27,8 @@ from engine.measures.segmenter_figures import segmentation_figures
 from engine.nets import NETS, StagedNet
 from engine.nets.weights import ImportReport, Status, compare, guess_net, load_state
 from engine.spec import Choice, NetChoice, read_spec
+
+MOST_SCENES = 64
 
 
 def teacher_check(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,21 +67,43 @@ def teacher_report(teacher: NetChoice, data_choice: Choice, seed: int) -> dict[s
             rows = [asdict(row) for row in report.rows]
         loaded = make_net(teacher, data, runs=runs_folder(), seed=seed, num_classes=num_classes)
     split = "test" if data.test is not None else "validation"
+    part: Split = data.splits[split]
+    if data.task == "segment":  # a large one may need seconds for each image
+        part = _Spread(part, min(len(part), MOST_SCENES))
     is_measured = data.task == "classify" or loaded.knows(data)
     return {
         "net": teacher.model_dump(),
         "report": {"rows": rows, **_counts(loaded.report)},
         "facts": facts,
         "classes": _names(loaded.report, num_classes),
-        "figures": _figures(loaded.net, data, split) if is_measured else {},
+        "figures": _figures(loaded.net, data, part) if is_measured else {},
         "split": split,
-        "samples": len(data.splits[split]),
+        "samples": len(part),
     }
 
 
-def _figures(net: StagedNet, data: DataSet, split: str) -> dict[str, float]:
+class _Spread:
+    """Some images of a split with masks, evenly spaced."""
+
+    def __init__(self, split: Split, count: int) -> None:
+        assert isinstance(split, MaskedSplit)
+        self._split = split
+        self._rows = torch.arange(count) * len(split) // count
+        self.targets = split.targets[self._rows]
+
+    def images(self, rows: Tensor) -> Tensor:
+        return self._split.images(self._rows[rows])
+
+    def masks(self, rows: Tensor) -> Tensor:
+        return self._split.masks(self._rows[rows])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+def _figures(net: StagedNet, data: DataSet, part: Split) -> dict[str, float]:
     size = evaluation_batch(data)
-    batches = evaluation_batches(data.splits[split], data, batch=size, device=CPU)
+    batches = evaluation_batches(part, data, batch=size, device=CPU)
     if data.task == "segment":
         return segmentation_figures(net, batches, len(data.classes))
     return classification_figures(net, batches)

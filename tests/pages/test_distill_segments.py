@@ -370,7 +370,7 @@ def test_a_teacher_of_the_same_classes_tells_its_overlap(
 ) -> None:
     answers["teacher_check"] = checked(figures={"miou": 0.5701})
     next(b for b in page.button if b.label == "Check this teacher").click().run()
-    assert "cover the true ones by **57.0 %** (mean overlap, mIoU) on the 64 test" in texts(page)
+    assert "cover the true ones by **57.0 %** (mean overlap, mIoU) on 64 test" in texts(page)
 
 
 def test_another_teacher_comes_with_weights_of_its_own(page: AppTest) -> None:

@@ -91,7 +91,7 @@ def _report(form: Form, value: Mapping[str, Any], changed: Mapping[str, Any]) ->
         right, enough = figures["miou"], _chance(form)
         told = (
             f"The teacher's areas cover the true ones by **{percent(right)}** (mean overlap, mIoU)"
-            f" on the {value['samples']:,} {value['split']} images."
+            f" on {value['samples']:,} {value['split']} images."
         )
     else:
         right, enough, told = 1.0, 0.0, _of_other_classes(form, value["classes"])
