@@ -254,8 +254,9 @@ def _epoch_ends(view: RunView) -> Iterator[float]:
     """The student's figures of which the best is kept: those of untrained weights are not."""
     for event in view.evaluated:
         is_of_student = (event.net, event.split, event.weights) == ("student", "validation", "last")
-        if is_of_student and not event.by_hand and event.at > (0, 0, 0):
-            yield event.figures.get(view.headline, 0.0)
+        is_of_epoch = not event.by_hand and event.at > (0, 0, 0)
+        if is_of_student and is_of_epoch and view.headline in event.figures:
+            yield event.figures[view.headline]
 
 
 def _name(choice: Choice | None) -> str:
